@@ -1,0 +1,1 @@
+//! The shim, as a library for its binary and its tests.
