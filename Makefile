@@ -1,0 +1,49 @@
+# Every task has one door here; CI goes through the same doors.
+# `make help` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+DIST := dist
+
+.PHONY: help setup build test unit e2e demo bench soak mutate fmt lint clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install what is missing (Debian packages), once
+	@hack/setup
+
+build: setup ## release binaries into dist/
+	@hack/build
+
+test: build ## everything: unit, property and CLI tests, then the node and attack tests (root)
+	@hack/test
+
+unit: setup ## only what needs neither root nor a node
+	@hack/test unit
+
+e2e: build ## only the node and attack tests (root)
+	@hack/test e2e
+
+demo: build ## a restricted pod under zerocap beside the same pod under runc (root)
+	@hack/demo
+
+bench: build ## time and memory beside containerd-shim-runc-v2, in one interleaved run (root)
+	@hack/bench
+
+soak: build ## the long loops: thousands of starts and execs, then the leak check (root)
+	@hack/test soak
+
+mutate: build ## remove one protection at a time and name the tests that notice (root)
+	@hack/mutate
+
+fmt: ## format the code
+	@$(CARGO) fmt --all
+
+lint: setup ## formatting, clippy, house rules
+	@hack/lint
+
+clean: ## remove build output
+	@$(CARGO) clean
+	@rm -rf $(DIST)
