@@ -1,0 +1,44 @@
+# Shared by hack/node and its parts: where things lie, and how they speak.
+# shellcheck shell=bash
+
+HACK_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+REPO_DIR=$(dirname -- "$HACK_DIR")
+CACHE_DIR=${ZEROCAP_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/zerocap}
+# Raise the number when the set of tools changes: old sets are left alone, a new one is made beside them.
+TOOLS_DIR=$CACHE_DIR/tools-1
+
+say() { printf 'node: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# The folder with our own release binaries: what the caller says, else dist/, else cargo's.
+bin_dir() {
+  local dir
+  for dir in "${ZEROCAP_BIN_DIR:-}" "$REPO_DIR/dist" "${CARGO_TARGET_DIR:-$REPO_DIR/target}/release"; do
+    if [ -n "$dir" ] && [ -x "$dir/containerd-shim-zerocap-v2" ]; then
+      (cd -- "$dir" && pwd)
+      return
+    fi
+  done
+  # Nothing is built yet: name the place where `make build` will put it.
+  echo "${ZEROCAP_BIN_DIR:-$REPO_DIR/dist}"
+}
+
+# have COMMAND=PACKAGE…: installs the packages whose command is missing, where apt-get can.
+have() {
+  local pair missing=()
+  for pair; do command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}"); done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || die "please install: ${missing[*]}"
+  say "installing ${missing[*]}"
+  apt-get -qq update >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Everything that stops a node from working here, one sentence each. Nothing printed: it can run.
+obstacles() {
+  [ "$(id -u)" = 0 ] || { echo "a node needs root"; return; }
+  [ "$(uname -m)" = x86_64 ] || echo "the private node is only put together for x86_64, this is $(uname -m)"
+  unshare --mount --net --pid --fork --uts --ipc --cgroup true 2>/dev/null ||
+    echo "this machine does not allow new mount, network, PID and cgroup namespaces"
+  [ -d /sys/fs/cgroup ] || echo "no cgroup tree is mounted at /sys/fs/cgroup"
+}
