@@ -50,8 +50,13 @@ class Files:
         self.entries[name] = (info, data)
         return self
 
-    def add(self, path, data, mode=0o644, owner=(0, 0)):
-        return self._entry(path, tarfile.REGTYPE, mode, data if isinstance(data, bytes) else data.encode(), owner=owner)
+    def add(self, path, data, mode=0o644, owner=(0, 0), capability=None):
+        self._entry(path, tarfile.REGTYPE, mode, data if isinstance(data, bytes) else data.encode(), owner=owner)
+        if capability:
+            # Extended attributes travel in PAX headers; Python wants them as text.
+            header = {"SCHILY.xattr.security.capability": capability.decode("utf-8", "surrogateescape")}
+            self.entries[path.strip("/")][0].pax_headers = header
+        return self
 
     def folder(self, path, mode=0o755, owner=(0, 0)):
         return self._entry(path, tarfile.DIRTYPE, mode, owner=owner)

@@ -1,0 +1,155 @@
+//! Time and memory of the whole path beside containerd-shim-runc-v2: the same pod over CRI on one private node, the
+//! runtimes taking turns within every round, so that a slower minute of the machine hits all of them.
+//!
+//! usage: bench [ROUNDS]        prints a Markdown table; `make bench` writes it to docs/bench.md
+
+use std::error::Error;
+use std::fs;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use zerocap_e2e::node::obstacle;
+use zerocap_e2e::{Node, Pod};
+
+/// Rounds without an argument; the floor is 20.
+const ROUNDS: usize = 25;
+/// Execs measured per pod; the first one is the warm-up.
+const EXECS: usize = 4;
+
+/// One way to run the pod: a containerd handler, confined or not.
+struct Runtime {
+    title: &'static str,
+    engine: &'static str,
+    handler: &'static str,
+    platform: bool,
+}
+
+const RUNTIMES: [Runtime; 4] = [
+    Runtime { title: "containerd-shim-runc-v2", engine: "runc", handler: "runc", platform: false },
+    Runtime { title: "zerocap, platform mode", engine: "runc", handler: "zerocap-runc", platform: true },
+    Runtime { title: "containerd-shim-runc-v2", engine: "crun", handler: "crun", platform: false },
+    Runtime { title: "zerocap, platform mode", engine: "crun", handler: "zerocap-crun", platform: true },
+];
+
+/// What one pod cost: milliseconds, then KiB.
+const FIGURES: [&str; 7] = [
+    "RunPodSandbox (ms)",
+    "Create + StartContainer (ms)",
+    "pod to running (ms)",
+    "ExecSync (ms)",
+    "StopContainer (ms)",
+    "shim PSS (KiB)",
+    "shim private dirty (KiB)",
+];
+type Sample = [f64; FIGURES.len()];
+
+fn main() -> ExitCode {
+    let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |n| n.parse());
+    let Ok(rounds) = rounds else {
+        eprintln!("usage: bench [ROUNDS]");
+        return ExitCode::from(2);
+    };
+    if let Some(reason) = obstacle() {
+        eprintln!("bench: cannot run here: {reason}");
+        return ExitCode::FAILURE;
+    }
+    match measure(rounds) {
+        Ok(samples) => {
+            print_tables(rounds, &samples);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(rounds: usize) -> Result<Vec<Vec<Sample>>, Box<dyn Error>> {
+    let mut node = Node::start()?;
+    node.import("base")?;
+    let mut samples = vec![Vec::with_capacity(rounds); RUNTIMES.len()];
+    for round in 0..=rounds {
+        for turn in 0..RUNTIMES.len() {
+            // The order shifts from round to round, so that nobody always follows the same neighbour.
+            let which = (turn + round) % RUNTIMES.len();
+            let sample = one_pod(&node, &RUNTIMES[which])?;
+            // Round 0 warms the page cache.
+            if round > 0 {
+                samples[which].push(sample);
+            }
+        }
+        eprint!("\rbench: round {round} of {rounds}");
+    }
+    eprintln!();
+    node.down()?;
+    Ok(samples)
+}
+
+fn one_pod(node: &Node, runtime: &Runtime) -> Result<Sample, Box<dyn Error>> {
+    let builder = node.pod(runtime.handler);
+    let builder = if runtime.platform { builder.platform() } else { builder };
+    let start = Instant::now();
+    let pod = builder.start()?;
+    let sandbox = start.elapsed();
+    let container = pod.sleeper("main")?;
+    let running = start.elapsed();
+
+    let mut execs = Vec::new();
+    for _ in 0..EXECS {
+        let start = Instant::now();
+        let output = container.exec(&["true"])?;
+        execs.push(start.elapsed());
+        if output.code != 0 {
+            return Err(format!("{}: exec failed: {}", runtime.handler, output.stderr).into());
+        }
+    }
+    let exec = execs[1..].iter().sum::<Duration>() / (EXECS as u32 - 1);
+    let (pss, dirty) = shim_memory(&pod)?;
+    let start = Instant::now();
+    container.stop(0)?;
+    let stop = start.elapsed();
+    pod.remove()?;
+    Ok([ms(sandbox), ms(running - sandbox), ms(running), ms(exec), ms(stop), pss, dirty])
+}
+
+/// The shim is what adopted the pause process. Its memory, from the kernel's own sums.
+fn shim_memory(pod: &Pod<'_>) -> Result<(f64, f64), Box<dyn Error>> {
+    let pause = pod.node.path(&format!("/proc/{}/status", pod.pause_pid()?));
+    let shim = zerocap_e2e::process::Status::read(&pause)?.get("PPid").to_owned();
+    let rollup = fs::read_to_string(pod.node.path(&format!("/proc/{shim}/smaps_rollup")))?;
+    let kib = |name: &str| {
+        rollup
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+            .ok_or_else(|| format!("no line {name} in the shim's smaps_rollup"))
+    };
+    Ok((kib("Pss:")?, kib("Private_Dirty:")?))
+}
+
+fn print_tables(rounds: usize, samples: &[Vec<Sample>]) {
+    println!("n = {rounds} pods each, interleaved; median (99th percentile); the ratio is of the medians.\n");
+    for (pair, runtimes) in samples.chunks(2).zip(RUNTIMES.chunks(2)) {
+        println!("| {} | {} | {} | ratio |", runtimes[0].engine, runtimes[0].title, runtimes[1].title);
+        println!("|---|---|---|---|");
+        for (index, figure) in FIGURES.iter().enumerate() {
+            let column = |samples: &[Sample]| {
+                let mut values: Vec<f64> = samples.iter().map(|s| s[index]).collect();
+                values.sort_by(f64::total_cmp);
+                (percentile(&values, 0.5), percentile(&values, 0.99))
+            };
+            let ((theirs, their_tail), (ours, our_tail)) = (column(&pair[0]), column(&pair[1]));
+            println!("| {figure} | {theirs:.1} ({their_tail:.1}) | {ours:.1} ({our_tail:.1}) | {:.2} |", ours / theirs);
+        }
+        println!();
+    }
+}
+
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((share * last as f64).round() as usize).copied().unwrap_or(f64::NAN)
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

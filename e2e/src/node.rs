@@ -1,0 +1,139 @@
+//! A private node, started by `hack/node` and gone with this process.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cri::Cri;
+use crate::pod::PodBuilder;
+
+/// How long a node may take to start; the first start downloads some 50 MB.
+const START_LIMIT: Duration = Duration::from_secs(600);
+
+/// A running private node.
+#[derive(Debug)]
+pub struct Node {
+    dir: PathBuf,
+    pid: u32,
+    supervisor: Child,
+}
+
+/// The script that makes nodes.
+fn script() -> PathBuf {
+    repository().join("hack/node")
+}
+
+/// The top of this repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_else(|_| PathBuf::from("."))
+}
+
+/// Why no node can run here, if none can.
+pub fn obstacle() -> Option<String> {
+    match Command::new(script()).arg("check").output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; ")),
+        Err(error) => Some(format!("hack/node cannot be run: {error}")),
+    }
+}
+
+impl Node {
+    /// Starts a node in a folder of its own below the temporary directory.
+    pub fn start() -> io::Result<Self> {
+        let dir = std::env::temp_dir().join(format!("zerocap-e2e-{}", std::process::id()));
+        fs::create_dir_all(&dir)?;
+        // The supervisor takes the node down when this pipe closes: at the latest when this process is gone.
+        let mut supervisor =
+            Command::new(script()).args(["run", "--dir"]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let deadline = Instant::now() + START_LIMIT;
+        while !dir.join("ready").exists() {
+            if let Some(status) = supervisor.try_wait()? {
+                return Err(io::Error::other(format!("hack/node ended with {status}; its logs are in {}", dir.display())));
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("the node was not ready after {START_LIMIT:?}")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let pid = fs::read_to_string(dir.join("pid"))?;
+        let pid = pid.split(' ').next().and_then(|n| n.parse().ok()).ok_or_else(|| io::Error::other("hack/node wrote no pid"))?;
+        let node = Self { dir, pid, supervisor };
+        node.cri()?.wait_until_ready(Duration::from_secs(20))?;
+        Ok(node)
+    }
+
+    /// A path of the node's own file system, as this process can open it.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
+    }
+
+    /// The node's network namespace.
+    pub fn netns(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/ns/net", self.pid))
+    }
+
+    /// One of the programs that this node runs, if it has been built.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        fs::canonicalize(self.dir.join("bin").join(name)).ok()
+    }
+
+    /// A new connection to the node's containerd.
+    pub fn cri(&self) -> io::Result<Cri> {
+        Cri::connect(self.path("/run/containerd/containerd.sock"))
+    }
+
+    /// Describes a pod of the given runtime handler.
+    pub fn pod(&self, handler: &str) -> PodBuilder<'_> {
+        PodBuilder::new(self, handler)
+    }
+
+    /// Runs a command inside the node's namespaces.
+    pub fn exec(&self, command: &[&str]) -> io::Result<std::process::Output> {
+        Command::new(script()).args(["exec", "--dir"]).arg(&self.dir).args(command).stdin(Stdio::null()).output()
+    }
+
+    /// Builds a set of images (`hack/images/build`) and imports it.
+    pub fn import(&self, set: &str) -> io::Result<()> {
+        let build = Command::new(repository().join("hack/images/build")).arg(set).output()?;
+        if !build.status.success() {
+            return Err(io::Error::other(format!("hack/images/build {set}: {}", String::from_utf8_lossy(&build.stderr))));
+        }
+        let folder = String::from_utf8_lossy(&build.stdout).trim().to_owned();
+        let cri = self.cri()?;
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "tar") {
+                let output = self.exec(&["ctr", "-n", "k8s.io", "images", "import", &path.to_string_lossy()])?;
+                if !output.status.success() {
+                    return Err(io::Error::other(format!("import of {}: {}", path.display(), String::from_utf8_lossy(&output.stderr))));
+                }
+                let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+                cri.wait_for_image(&image(&name), Duration::from_secs(10))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the node down and waits until nothing of it is left.
+    pub fn down(&mut self) -> io::Result<()> {
+        drop(self.supervisor.stdin.take());
+        let status = self.supervisor.wait()?;
+        if status.success() { fs::remove_dir_all(&self.dir) } else { Err(io::Error::other(format!("hack/node ended with {status}"))) }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Closing the pipe is what matters; the supervisor does the rest by itself.
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+    }
+}
+
+/// The full name of one of our test images.
+pub fn image(name: &str) -> String {
+    format!("zerocap.test/{name}:1")
+}

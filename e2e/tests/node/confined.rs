@@ -1,0 +1,105 @@
+//! Every process of an annotated pod is confined: five empty capability sets, no new privileges, seccomp filters.
+
+use zerocap_e2e::process::Status;
+use zerocap_e2e::{Node, Pod, TestResult, ensure};
+
+use crate::{ENGINES, Suite};
+
+const SHOW: [&str; 2] = ["cat", "/proc/self/status"];
+
+pub fn add(suite: &mut Suite) {
+    suite.each("confined::init", &ENGINES, init);
+    suite.each("confined::second_encoding", &["zerocap-runtimepath"], init);
+    suite.each("confined::by_the_handler_alone", &["zerocap-platform"], by_the_handler_alone);
+    suite.each("confined::exec", &ENGINES, exec);
+    suite.each("confined::streaming_exec", &ENGINES, streaming_exec);
+    suite.each("confined::terminal_exec", &ENGINES, terminal_exec);
+    suite.each("confined::init_container", &ENGINES, init_container);
+    suite.each("confined::pause", &ENGINES, pause);
+    suite.each("confined::without_annotation_nothing_is_claimed", &ENGINES, not_asked);
+    suite.each("confined::root_in_the_image", &ENGINES, as_root);
+}
+
+fn platform<'n>(node: &'n Node, handler: &str) -> Result<Pod<'n>, tonic::Status> {
+    node.pod(handler).platform().start()
+}
+
+fn check(status: &Status, who: &str) -> TestResult {
+    let missing = status.unconfined();
+    ensure!(missing.is_empty(), "{who} is not confined: {}", missing.join(", "));
+    Ok(())
+}
+
+fn init(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let (first, second) = (pod.sleeper("first")?, pod.sleeper("second")?);
+    check(&first.kernel_status()?, "the first container")?;
+    check(&second.kernel_status()?, "the second container")
+}
+
+fn by_the_handler_alone(node: &Node, handler: &str) -> TestResult {
+    let pod = node.pod(handler).start()?;
+    let container = pod.sleeper("main")?;
+    check(&container.kernel_status()?, "init")?;
+    check(&Status::parse(&container.exec(&SHOW)?.stdout), "exec")
+}
+
+fn exec(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let status = Status::parse(&pod.sleeper("main")?.exec(&SHOW)?.stdout);
+    check(&status, "exec")?;
+    // Two layers: the pod's profile and ours.
+    ensure!(status.get("Seccomp_filters") >= "2", "exec has {} seccomp filters, not two", status.get("Seccomp_filters"));
+    Ok(())
+}
+
+fn streaming_exec(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let container = pod.sleeper("main")?;
+    let output = container.stream(&SHOW, false)?.finish()?;
+    check(&Status::parse(&output.stdout), "streaming exec")
+}
+
+fn terminal_exec(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let container = pod.sleeper("main")?;
+    let output = container.stream(&SHOW, true)?.finish()?;
+    check(&Status::parse(&output.stdout), "exec with a terminal")
+}
+
+fn init_container(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let container = pod.container("setup").command(&SHOW).start()?;
+    let code = container.wait(std::time::Duration::from_secs(20))?;
+    ensure!(code == 0, "the init container ended with {code}");
+    check(&Status::parse(&container.log()?), "the init container")
+}
+
+fn pause(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let path = node.path(&format!("/proc/{}/status", pod.pause_pid()?));
+    check(&Status::read(&path)?, "the pause process")
+}
+
+/// Without the annotation the pod is an ordinary one: our launcher is not in it.
+fn not_asked(node: &Node, handler: &str) -> TestResult {
+    let pod = node.pod(handler).start()?;
+    let container = pod.sleeper("main")?;
+    let status = container.kernel_status()?;
+    ensure!(status.get("Seccomp_filters") == "1", "an ordinary pod has {} filters", status.get("Seccomp_filters"));
+    let output = container.sh("ls -d /.zerocap")?;
+    ensure!(output.code != 0, "an ordinary pod has our folder");
+    Ok(())
+}
+
+/// A container that runs as uid 0 loses its capabilities too, or is refused with a reason.
+fn as_root(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    match pod.container("root").profile(zerocap_e2e::Profile::Root).command(&["sleep", "100000"]).start() {
+        Ok(container) => check(&container.kernel_status()?, "a container of uid 0"),
+        Err(refusal) => {
+            ensure!(refusal.message().contains("ZC"), "refused without a code: {}", refusal.message());
+            Ok(())
+        }
+    }
+}

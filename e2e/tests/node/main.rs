@@ -1,0 +1,113 @@
+//! The tests that need a node. One node is started and shared; each test makes pods of its own.
+//!
+//! `cargo test -p zerocap-e2e --test node -- FILTER`. What cannot be tried on this machine is counted as ignored, with
+//! its reason; the list is printed at the end.
+
+mod confined;
+mod works;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Trial};
+use zerocap_e2e::verdict::{Outcome, completion, skip};
+use zerocap_e2e::{Node, TestResult, leak, node};
+
+/// containerd's own shim: what we are compared with.
+const REFERENCES: [&str; 2] = ["runc", "crun"];
+/// Ours, with each engine.
+const ENGINES: [&str; 3] = ["zerocap-runc", "zerocap-crun", "zerocap-embedded"];
+
+type Body = fn(&Node, &str) -> TestResult;
+
+/// The tests of this program, gathered by module.
+struct Suite {
+    node: Option<Arc<Node>>,
+    obstacle: Option<String>,
+    skipped: Arc<Mutex<Vec<String>>>,
+    trials: Vec<Trial>,
+}
+
+impl Suite {
+    /// Adds a test that is run once for each handler.
+    fn each(&mut self, name: &str, handlers: &[&'static str], body: Body) {
+        for &handler in handlers {
+            self.add(format!("{name}::{handler}"), handler, body);
+        }
+    }
+
+    fn add(&mut self, name: String, handler: &'static str, body: Body) {
+        let (node, obstacle, skipped) = (self.node.clone(), self.obstacle.clone(), Arc::clone(&self.skipped));
+        let shown = name.clone();
+        self.trials.push(Trial::ignorable_test(name, move || {
+            let result = match &node {
+                None => skip(obstacle.unwrap_or_default()),
+                Some(node) if handler.starts_with("zerocap") && node.program("containerd-shim-zerocap-v2").is_none() => {
+                    skip("zerocap is not built: run `make build`")
+                }
+                Some(node) => body(node, handler),
+            };
+            if let (Err(Outcome::Skipped(reason)), Ok(mut list)) = (&result, skipped.lock()) {
+                list.push(format!("{shown}: {}", reason.0));
+            }
+            completion(result)
+        }));
+    }
+}
+
+/// Builds and imports a set of images at its first use.
+fn import_once(node: &Node, set: &str) -> std::io::Result<()> {
+    static DONE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut done = DONE.lock().map_err(|_| std::io::Error::other("an import panicked"))?;
+    if !done.contains(set) {
+        node.import(set)?;
+        done.insert(set.to_owned());
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut suite = Suite { node: None, obstacle: node::obstacle(), skipped: Arc::default(), trials: Vec::new() };
+    if suite.obstacle.is_none() && !arguments.list {
+        match Node::start() {
+            Ok(node) => suite.node = Some(Arc::new(node)),
+            // An obstacle is something that the machine lacks; this is a fault.
+            Err(error) => {
+                eprintln!("the node does not start: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    confined::add(&mut suite);
+    works::add(&mut suite);
+    let Suite { node, skipped, trials, .. } = suite;
+
+    let before = node.as_ref().map(|n| leak::inventory(n, None));
+    let mut conclusion = libtest_mimic::run(&arguments, trials);
+    if let (Some(node), Some(before)) = (node, before) {
+        match before.and_then(|before| leak::appeared(&node, &before, None)) {
+            Ok(new) if new.is_empty() => conclusion.num_passed += 1,
+            Ok(new) => {
+                conclusion.num_failed += 1;
+                println!("left behind on the node:\n  {}", new.join("\n  "));
+            }
+            Err(error) => {
+                conclusion.num_failed += 1;
+                println!("the node cannot be inspected: {error}");
+            }
+        }
+        if let Some(Err(error)) = Arc::into_inner(node).map(|mut node| node.down()) {
+            conclusion.num_failed += 1;
+            println!("the node does not go down: {error}");
+        }
+    }
+    if let Ok(list) = skipped.lock() {
+        for line in list.iter() {
+            println!("skipped: {line}");
+        }
+    }
+    println!("\n{} passed, {} failed, {} skipped", conclusion.num_passed, conclusion.num_failed, conclusion.num_ignored);
+    conclusion.exit_code()
+}

@@ -1,0 +1,175 @@
+//! What must keep working in a confined pod. The same tests run on containerd's own shim, unconfined.
+
+use std::time::{Duration, Instant};
+
+use zerocap_e2e::{Container, Node, Output, Pod, TestResult, ensure, ensure_eq};
+
+use crate::{ENGINES, REFERENCES, Suite};
+
+pub fn add(suite: &mut Suite) {
+    let handlers: Vec<&'static str> = REFERENCES.iter().chain(&ENGINES).copied().collect();
+    suite.each("works::exit_codes", &handlers, exit_codes);
+    suite.each("works::output_and_input", &handlers, output_and_input);
+    suite.each("works::terminal", &handlers, terminal);
+    suite.each("works::shell_pipeline", &handlers, shell_pipeline);
+    suite.each("works::python", &handlers, python);
+    suite.each("works::stop_is_prompt", &handlers, stop_is_prompt);
+    suite.each("works::pre_stop_kills_init", &handlers, pre_stop_kills_init);
+    suite.each("works::loopback_proxy", &handlers, loopback_proxy);
+    suite.each("works::big_arguments_and_environment", &handlers, big_arguments);
+}
+
+/// A pod of the reference runtimes, or a platform pod of ours.
+pub fn pod<'n>(node: &'n Node, handler: &str) -> Result<Pod<'n>, tonic::Status> {
+    node.pod(handler).platform().start()
+}
+
+fn said(output: &Output, wanted: &str) -> TestResult {
+    ensure!(output.code == 0, "exit code {}: {}{}", output.code, output.stdout, output.stderr);
+    ensure_eq!(output.stdout.trim(), wanted, "standard output");
+    Ok(())
+}
+
+fn exit_codes(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    let main = pod.sleeper("main")?;
+    for code in [0, 1, 42, 127, 255] {
+        ensure_eq!(main.sh(&format!("exit {code}"))?.code, code, "exec");
+    }
+    ensure_eq!(main.sh("kill -KILL $$")?.code, 137, "a killed exec");
+    let short = pod.container("short").command(&["sh", "-c", "exit 7"]).start()?;
+    ensure_eq!(short.wait(Duration::from_secs(20))?, 7, "init");
+    Ok(())
+}
+
+fn output_and_input(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    let main = pod.container("main").command(&["sh", "-c", "echo out; echo err >&2; sleep 100000"]).start()?;
+    let mut stream = main.stream(&["sh", "-c", "read line; echo got $line; echo bad >&2; exit 3"], false)?;
+    stream.input("this\n")?;
+    let output = stream.finish()?;
+    ensure_eq!((output.stdout.as_str(), output.stderr.as_str(), output.code), ("got this\n", "bad\n", 3), "stream");
+    let long = main.sh("seq 1 20000")?;
+    ensure_eq!(long.stdout.lines().count(), 20000, "lines");
+    let log = main.log()?;
+    ensure!(log.contains("out") && log.contains("err"), "the log lacks something: {log}");
+    Ok(())
+}
+
+fn terminal(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    let main = pod.sleeper("main")?;
+    let mut stream = main.stream(&["sh", "-c", "read a; test -t 0 && test -t 1 && echo tty; stty size; tty"], true)?;
+    stream.resize(101, 33)?;
+    stream.input("go\n")?;
+    let output = stream.finish()?;
+    ensure!(output.stdout.contains("tty") && output.stdout.contains("33 101"), "terminal: {:?}", output.stdout);
+    let init = pod.container("shell").stdin(true).command(&["sh", "-c", "test -t 0 && echo tty; sleep 100000"]).start()?;
+    ensure!(wait_for_log(&init, "tty")?, "init has no terminal: {:?}", init.log()?);
+    Ok(())
+}
+
+fn wait_for_log(container: &Container<'_>, text: &str) -> std::io::Result<bool> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        if container.log()?.contains(text) {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(false)
+}
+
+fn shell_pipeline(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    let main = pod.sleeper("main")?;
+    said(&main.sh("seq 1 100 | grep 7 | sort -r | head -n 3 | tr '\\n' ' '")?, "97 87 79")?;
+    said(&main.sh("cd /tmp && echo text > f && cat f && mkfifo p && (echo through > p &) && cat p && rm f p && ls | wc -l")?, "text\nthrough\n0")?;
+    said(&main.sh("(sleep 0.1; echo child) & wait; echo done")?, "child\ndone")?;
+    said(&main.sh("id -u; hostname | cut -c1-3")?, "65532\ne2e")
+}
+
+const PYTHON: &str = r#"
+import os, socket, subprocess, sys, tempfile, threading, multiprocessing, ssl, json, ctypes, select, mmap, signal
+out = []
+threads = [threading.Thread(target=out.append, args=(i,)) for i in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+assert sorted(out) == list(range(8)), out
+assert subprocess.run(["/bin/sh", "-c", "echo sub | tr a-z A-Z"], capture_output=True, text=True).stdout == "SUB\n"
+assert subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True, text=True).stdout == "42\n"
+a, b = socket.socketpair()
+a.sendall(b"ping"); assert b.recv(4) == b"ping"
+assert socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+assert any(name == "lo" for _, name in socket.if_nameindex())
+with tempfile.TemporaryDirectory() as folder:
+    path = os.path.join(folder, "f"); open(path, "w").write("x"); os.rename(path, path + "2"); assert os.listdir(folder) == ["f2"]
+with multiprocessing.get_context("spawn").Pool(2) as pool:
+    assert pool.map(abs, [-1, -2, -3]) == [1, 2, 3]
+m = mmap.mmap(-1, 4096); m[:2] = b"ok"
+p = select.epoll(); p.register(a, select.EPOLLOUT); assert p.poll(1)
+assert os.cpu_count() and os.getrandom(8) and os.sched_getaffinity(0)
+signal.signal(signal.SIGUSR1, lambda *_: out.append("signal")); os.kill(os.getpid(), signal.SIGUSR1); assert out[-1] == "signal"
+print("python", ".".join(map(str, sys.version_info[:2])), "works")
+"#;
+
+fn python(node: &Node, handler: &str) -> TestResult {
+    crate::import_once(node, "python")?;
+    let pod = pod(node, handler)?;
+    let main = pod.container("main").image("python").command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"]).start()?;
+    let output = main.exec(&["python3", "-c", PYTHON])?;
+    ensure!(output.code == 0 && output.stdout.ends_with("works\n"), "python: {}{}", output.stdout, output.stderr);
+    Ok(())
+}
+
+fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    let main = pod.container("main").command(&["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done"]).start()?;
+    let begin = Instant::now();
+    main.stop(10)?;
+    ensure!(begin.elapsed() < Duration::from_secs(5), "a stop took {:?}", begin.elapsed());
+    ensure_eq!(main.wait(Duration::from_secs(1))?, 9, "the code from the TERM handler");
+    Ok(())
+}
+
+/// The usual preStop hook.
+fn pre_stop_kills_init(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    let main = pod.container("main").command(&["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]).start()?;
+    let output = main.exec(&["kill", "-TERM", "1"])?;
+    ensure!(output.code == 0, "kill -TERM 1: {}", output.stderr);
+    ensure_eq!(main.wait(Duration::from_secs(5))?, 5, "init's exit code");
+    Ok(())
+}
+
+/// The one way out: the proxy on the pod's loopback, over both families, blocking and not.
+fn loopback_proxy(node: &Node, handler: &str) -> TestResult {
+    crate::import_once(node, "python")?;
+    let pod = pod(node, handler)?;
+    let main = pod.container("main").image("python").command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"]).start()?;
+    zerocap_e2e::attack::echo_listeners(&pod.netns()?, &["127.0.0.1:3128", "[::1]:3128"])?;
+    let script = r#"
+import asyncio, socket
+for host in ("127.0.0.1", "::1"):
+    s = socket.create_connection((host, 3128), 5); s.sendall(b"hello"); assert s.recv(5) == b"hello", host
+async def main():
+    r, w = await asyncio.open_connection("127.0.0.1", 3128); w.write(b"async"); assert await r.readexactly(5) == b"async"
+asyncio.run(main())
+print("proxied")
+"#;
+    said(&main.exec(&["python3", "-c", script])?, "proxied")
+}
+
+fn big_arguments(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    // 20 kB arguments in many words; 1 MiB of environment in values below the kernel's 128 kiB per string.
+    let mut builder = pod.container("main").command(&["sleep", "100000"]);
+    let value = "v".repeat(100_000);
+    for i in 0..10 {
+        builder = builder.env(&format!("BIG{i}"), &value);
+    }
+    let main = builder.start()?;
+    let words: Vec<String> = (0..2000).map(|i| format!("word-{i:05}")).collect();
+    let mut command = vec!["sh", "-c", "echo $# ${#BIG9}", "sh"];
+    command.extend(words.iter().map(String::as_str));
+    said(&main.exec(&command)?, "2000 100000")
+}
