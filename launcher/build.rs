@@ -16,28 +16,13 @@ fn main() {
 
     let target = variable("TARGET");
     let plan = out.join("libzerocap_plan.rlib");
-    rustc(
-        &target,
-        &here.join("plan/src/lib.rs"),
-        &plan,
-        &["--crate-name=zerocap_plan", "--crate-type=rlib"],
-    );
+    rustc(&target, &here.join("plan/src/lib.rs"), &plan, &["--crate-name=zerocap_plan", "--crate-type=rlib"]);
     let decoder = format!("--extern=zerocap_plan={}", plan.display());
-    let mut program = vec![
-        "--crate-name=launcher",
-        "--crate-type=bin",
-        &decoder,
-        "-Clto=fat",
-    ];
+    let mut program = vec!["--crate-name=launcher", "--crate-type=bin", &decoder, "-Clto=fat"];
     // The linker that comes with the compiler: what a distribution's cc adds to a program is not wanted here.
     program.extend(["-Clinker=rust-lld", "-Clinker-flavor=ld.lld"]);
     program.extend(LINK.iter().copied());
-    rustc(
-        &target,
-        &here.join("program/main.rs"),
-        &out.join("launcher"),
-        &program,
-    );
+    rustc(&target, &here.join("program/main.rs"), &out.join("launcher"), &program);
 }
 
 /// A static program at a fixed address, with as few segments as W^X permits.
@@ -55,27 +40,14 @@ const LINK: [&str; 8] = [
 fn rustc(target: &str, source: &Path, output: &Path, arguments: &[&str]) {
     let mut command = Command::new(variable("RUSTC"));
     command
-        .args([
-            "--edition=2024",
-            "--cap-lints=warn",
-            "-Cpanic=abort",
-            "-Copt-level=s",
-            "-Ccodegen-units=1",
-        ])
-        .args([
-            "-Crelocation-model=static",
-            "-Cforce-unwind-tables=no",
-            "-Cdebuginfo=0",
-            "-Cdebug-assertions=no",
-        ])
+        .args(["--edition=2024", "--cap-lints=warn", "-Cpanic=abort", "-Copt-level=s", "-Ccodegen-units=1"])
+        .args(["-Crelocation-model=static", "-Cforce-unwind-tables=no", "-Cdebuginfo=0", "-Cdebug-assertions=no"])
         .arg(format!("--target={target}"))
         .args(arguments)
         .arg("-o")
         .arg(output)
         .arg(source);
-    let status = command
-        .status()
-        .unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
+    let status = command.status().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
     assert!(status.success(), "{command:?} failed: {status}");
 }
 

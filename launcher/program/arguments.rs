@@ -27,11 +27,7 @@ impl Arguments {
         unsafe {
             let count = *stack;
             let arguments = stack.add(1).cast();
-            Self {
-                count,
-                arguments,
-                environment: stack.add(count + 2).cast(),
-            }
+            Self { count, arguments, environment: stack.add(count + 2).cast() }
         }
     }
 
@@ -45,11 +41,7 @@ impl Arguments {
             let arguments = self.arguments.add(1);
             (arguments, CStr::from_ptr(*arguments))
         };
-        Some(Workload {
-            name,
-            arguments,
-            environment: self.environment,
-        })
+        Some(Workload { name, arguments, environment: self.environment })
     }
 
     /// The value of PATH. The last one counts, as it does for the engines.
@@ -81,8 +73,5 @@ const PREFIX: &[u8] = b"PATH=";
 /// `entry` must be a NUL-terminated string.
 unsafe fn starts_with_path(entry: *const u8) -> bool {
     // SAFETY: the comparison stops at the first byte that differs, thus at the terminator at the latest.
-    PREFIX
-        .iter()
-        .enumerate()
-        .all(|(index, &byte)| unsafe { *entry.add(index) } == byte)
+    PREFIX.iter().enumerate().all(|(index, &byte)| unsafe { *entry.add(index) } == byte)
 }

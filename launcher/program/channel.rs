@@ -42,31 +42,18 @@ impl Channel {
                 Ok(1) if byte == [GO] => return Ok(()),
                 Ok(0) => self.exit(NOTHING_RAN),
                 Ok(_) => {
-                    return Err(Failure {
-                        step: Step::Go,
-                        errno: 0,
-                        detail: u32::from(byte[0]),
-                    });
+                    return Err(Failure { step: Step::Go, errno: 0, detail: u32::from(byte[0]) });
                 }
                 Err(Errno::EINTR) => {}
                 Err(errno) => {
-                    return Err(Failure {
-                        step: Step::Go,
-                        errno: errno.0,
-                        detail: 0,
-                    });
+                    return Err(Failure { step: Step::Go, errno: errno.0, detail: 0 });
                 }
             }
         }
     }
 
     /// Becomes the workload; returns only if the kernel refuses.
-    pub fn execute(
-        &self,
-        program: &CStr,
-        arguments: *const *const c_char,
-        environment: *const *const c_char,
-    ) -> Errno {
+    pub fn execute(&self, program: &CStr, arguments: *const *const c_char, environment: *const *const c_char) -> Errno {
         sys::execve(program, arguments, environment, self.cookie)
     }
 

@@ -26,11 +26,7 @@ pub fn refuse_inherited_places() -> Result<(), Failure> {
     for fd in 0..=2 {
         let mode = sys::file_mode(fd).map_err(at(Step::Stdio, fd as u32))?;
         if matches!(mode & S_IFMT, S_IFDIR | S_IFSOCK) {
-            return Err(Failure {
-                step: Step::Stdio,
-                errno: 0,
-                detail: fd as u32,
-            });
+            return Err(Failure { step: Step::Stdio, errno: 0, detail: fd as u32 });
         }
     }
     Ok(())

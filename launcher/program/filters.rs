@@ -21,8 +21,7 @@ pub fn load(filters: Filters<'_>, cookie: [u64; 3]) -> Result<u16, Failure> {
             }
         }
         let program = room.get(..filter.len()).unwrap_or_default();
-        sys::load_filter(program, filter.spec_allow)
-            .map_err(at(Step::Filter, u32::from(loaded)))?;
+        sys::load_filter(program, filter.spec_allow).map_err(at(Step::Filter, u32::from(loaded)))?;
         loaded += 1;
     }
     Ok(loaded)
@@ -30,9 +29,6 @@ pub fn load(filters: Filters<'_>, cookie: [u64; 3]) -> Result<u16, Failure> {
 
 /// One half of an argument: even words are the low halves.
 fn word(cookie: [u64; 3], index: u8) -> u32 {
-    let argument = cookie
-        .get(usize::from(index / 2))
-        .copied()
-        .unwrap_or_default();
+    let argument = cookie.get(usize::from(index / 2)).copied().unwrap_or_default();
     (argument >> (32 * u32::from(index % 2))) as u32
 }

@@ -44,19 +44,13 @@ pub fn enter(landlock: &LandlockView<'_>) -> Result<Rules, Failure> {
 fn allow_path(ruleset: i32, rule: &PathRuleView<'_>) -> Result<bool, Errno> {
     let place = match sys::open_place(rule.as_c_str()) {
         Ok(place) => place,
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP)
-            if rule.missing == Missing::Skip =>
-        {
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) if rule.missing == Missing::Skip => {
             return Ok(false);
         }
         Err(errno) => return Err(errno),
     };
     let mode = sys::file_mode(place)?;
-    let access = if mode & S_IFMT == S_IFDIR {
-        rule.access
-    } else {
-        rule.access & FILE_RIGHTS
-    };
+    let access = if mode & S_IFMT == S_IFDIR { rule.access } else { rule.access & FILE_RIGHTS };
     // The kernel refuses a rule that grants nothing, and none is needed.
     if access != 0 {
         sys::landlock_add_path(ruleset, access, place)?;
@@ -84,10 +78,6 @@ pub fn forbidden_connect(port: u16) -> Result<Connect, Failure> {
     match outcome {
         Err(Errno::EACCES) => Ok(Connect::Refused),
         Err(errno) => Err(at(Step::ForbiddenConnect, 0)(errno)),
-        Ok(()) => Err(Failure {
-            step: Step::ForbiddenConnect,
-            errno: 0,
-            detail: 0,
-        }),
+        Ok(()) => Err(Failure { step: Step::ForbiddenConnect, errno: 0, detail: 0 }),
     }
 }

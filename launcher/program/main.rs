@@ -48,35 +48,19 @@ fn launch(arguments: &Arguments, channel: &mut Channel) -> Result<Infallible, Fa
 
     // 2. The plan.
     let plan = read_plan()?;
-    let plan = PlanView::decode(plan).map_err(|error| Failure {
-        step: Step::Plan,
-        errno: 0,
-        detail: error as u32,
-    })?;
-    let workload = arguments.workload().ok_or(Failure {
-        step: Step::Arguments,
-        errno: 0,
-        detail: 0,
-    })?;
+    let plan = PlanView::decode(plan).map_err(|error| Failure { step: Step::Plan, errno: 0, detail: error as u32 })?;
+    let workload = arguments.workload().ok_or(Failure { step: Step::Arguments, errno: 0, detail: 0 })?;
 
     // 3. What this process came with.
     descriptors::close_all_but_ours()?;
     descriptors::refuse_inherited_places()?;
     sys::in_root().map_err(at(Step::WorkingDirectory, 0))?;
     if sys::no_new_privs() != Ok(1) {
-        return Err(Failure {
-            step: Step::NoNewPrivs,
-            errno: 0,
-            detail: 0,
-        });
+        return Err(Failure { step: Step::NoNewPrivs, errno: 0, detail: 0 });
     }
 
     // 4. The program, while files can still be looked at.
-    let program = program::find(
-        workload.name,
-        arguments.search_path(),
-        plan.native_abi_only(),
-    )?;
+    let program = program::find(workload.name, arguments.search_path(), plan.native_abi_only())?;
 
     // 5. Landlock, and the proof that it is more than a version number.
     let rules = match plan.landlock() {
@@ -99,22 +83,12 @@ fn launch(arguments: &Arguments, channel: &mut Channel) -> Result<Infallible, Fa
     let filters = filters::load(plan.filters(), cookie)?;
 
     // 8. Parked, until the shim has seen in the kernel what was done.
-    channel.tell_ready(Ready {
-        comm,
-        connect,
-        filters,
-        paths: rules.paths,
-        skipped: rules.skipped,
-    });
+    channel.tell_ready(Ready { comm, connect, filters, paths: rules.paths, skipped: rules.skipped });
     channel.wait_for_go()?;
 
     // 9. The workload.
     let errno = channel.execute(program, workload.arguments, workload.environment);
-    Err(Failure {
-        step: Step::Execute,
-        errno: errno.0,
-        detail: program::why_refused(errno) as u32,
-    })
+    Err(Failure { step: Step::Execute, errno: errno.0, detail: program::why_refused(errno) as u32 })
 }
 
 /// The bytes at descriptor 3, wherever its offset stands.
@@ -132,11 +106,7 @@ fn read_plan() -> Result<&'static [u8], Failure> {
 
 /// The failure of `step`, for `map_err`.
 fn at(step: Step, detail: u32) -> impl Fn(Errno) -> Failure {
-    move |errno| Failure {
-        step,
-        errno: errno.0,
-        detail,
-    }
+    move |errno| Failure { step, errno: errno.0, detail }
 }
 
 /// Nothing here panics; if something does, the process ends at once.

@@ -4,12 +4,7 @@ use zerocap_plan::{Insn, MAX_INSNS, MAX_PLAN};
 
 /// One byte more than a plan may have, so that a longer one is seen.
 static mut PLAN: [u8; MAX_PLAN + 1] = [0; MAX_PLAN + 1];
-static mut FILTER: [Insn; MAX_INSNS] = [Insn {
-    code: 0,
-    jt: 0,
-    jf: 0,
-    k: 0,
-}; MAX_INSNS];
+static mut FILTER: [Insn; MAX_INSNS] = [Insn { code: 0, jt: 0, jf: 0, k: 0 }; MAX_INSNS];
 static mut PATH: [u8; PATH_MAX] = [0; PATH_MAX];
 
 /// The kernel takes no longer path, terminator included.
@@ -41,10 +36,7 @@ pub fn path_buffer() -> &'static mut [u8] {
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     for index in 0..count {
         // SAFETY: the caller promises `count` bytes on both sides.
-        unsafe {
-            to.add(index)
-                .write_volatile(from.add(index).read_volatile())
-        };
+        unsafe { to.add(index).write_volatile(from.add(index).read_volatile()) };
     }
     to
 }
@@ -59,10 +51,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut
     }
     for index in (0..count).rev() {
         // SAFETY: the caller promises `count` bytes on both sides; downwards for the same reason.
-        unsafe {
-            to.add(index)
-                .write_volatile(from.add(index).read_volatile())
-        };
+        unsafe { to.add(index).write_volatile(from.add(index).read_volatile()) };
     }
     to
 }
@@ -84,12 +73,7 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
 unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, count: usize) -> i32 {
     for index in 0..count {
         // SAFETY: the caller promises `count` bytes on both sides.
-        let (one, other) = unsafe {
-            (
-                one.add(index).read_volatile(),
-                other.add(index).read_volatile(),
-            )
-        };
+        let (one, other) = unsafe { (one.add(index).read_volatile(), other.add(index).read_volatile()) };
         if one != other {
             return i32::from(one) - i32::from(other);
         }

@@ -16,11 +16,7 @@ const S_IFREG: u32 = 0o100_000;
 const ANY_EXECUTE: u32 = 0o111;
 
 /// The path to execute for `name`: itself if it has a slash, else the first executable file in the directories of PATH.
-pub fn find(
-    name: &'static CStr,
-    search_path: &[u8],
-    native_abi_only: bool,
-) -> Result<&'static CStr, Failure> {
+pub fn find(name: &'static CStr, search_path: &[u8], native_abi_only: bool) -> Result<&'static CStr, Failure> {
     let found = if name.to_bytes().contains(&b'/') {
         executable(name).map_err(|errno| refused(why_missing(errno), errno))?;
         name
@@ -54,11 +50,7 @@ fn why_missing(errno: Errno) -> Program {
 }
 
 fn refused(program: Program, errno: Errno) -> Failure {
-    Failure {
-        step: Step::Program,
-        errno: errno.0,
-        detail: program as u32,
-    }
+    Failure { step: Step::Program, errno: errno.0, detail: program as u32 }
 }
 
 /// Directories that are empty or relative are not searched, as runc refuses what it finds there.
@@ -68,10 +60,7 @@ fn search(name: &[u8], search_path: &[u8]) -> Option<&'static CStr> {
     }
     let room = memory::path_buffer();
     let mut found = 0;
-    for directory in search_path
-        .split(|&byte| byte == b':')
-        .filter(|directory| directory.first() == Some(&b'/'))
-    {
+    for directory in search_path.split(|&byte| byte == b':').filter(|directory| directory.first() == Some(&b'/')) {
         if let Some(length) = join(room, directory, name) {
             let path = CStr::from_bytes_with_nul(room.get(..length)?).ok()?;
             if executable(path).is_ok() {

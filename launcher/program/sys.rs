@@ -59,17 +59,8 @@ pub fn no_new_privs() -> Result<usize, Errno> {
 pub fn in_root() -> Result<(), Errno> {
     let mut path = [0_u8; 4096];
     // SAFETY: the kernel writes at most `path.len()` bytes.
-    unsafe {
-        call(
-            nr::GETCWD,
-            [path.as_mut_ptr().addr(), path.len(), 0, 0, 0, 0],
-        )
-    }?;
-    if path[0] == b'/' {
-        Ok(())
-    } else {
-        Err(Errno::ENOENT)
-    }
+    unsafe { call(nr::GETCWD, [path.as_mut_ptr().addr(), path.len(), 0, 0, 0, 0]) }?;
+    if path[0] == b'/' { Ok(()) } else { Err(Errno::ENOENT) }
 }
 
 /// Four random words.
@@ -77,12 +68,7 @@ pub fn random() -> Result<[u64; 4], Errno> {
     let mut words = [0_u64; 4];
     let length = size_of_val(&words);
     // SAFETY: the kernel writes at most `length` bytes, of any value.
-    match unsafe {
-        call(
-            nr::GETRANDOM,
-            [words.as_mut_ptr().addr(), length, 0, 0, 0, 0],
-        )
-    }? {
+    match unsafe { call(nr::GETRANDOM, [words.as_mut_ptr().addr(), length, 0, 0, 0, 0]) }? {
         count if count == length => Ok(words),
         _ => Err(Errno::EIO),
     }
@@ -91,19 +77,7 @@ pub fn random() -> Result<[u64; 4], Errno> {
 /// Reads at an offset.
 pub fn pread(fd: i32, into: &mut [u8], offset: usize) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `into.len()` bytes.
-    unsafe {
-        call(
-            nr::PREAD64,
-            [
-                number(fd),
-                into.as_mut_ptr().addr(),
-                into.len(),
-                offset,
-                0,
-                0,
-            ],
-        )
-    }
+    unsafe { call(nr::PREAD64, [number(fd), into.as_mut_ptr().addr(), into.len(), offset, 0, 0]) }
 }
 
 /// Closes a descriptor.
@@ -115,12 +89,7 @@ pub fn close(fd: i32) -> Result<(), Errno> {
 /// Closes `first` and every higher descriptor.
 pub fn close_from(first: u32) -> Result<(), Errno> {
     // SAFETY: as for `close`.
-    done(unsafe {
-        call(
-            nr::CLOSE_RANGE,
-            [first as usize, u32::MAX as usize, 0, 0, 0, 0],
-        )
-    })
+    done(unsafe { call(nr::CLOSE_RANGE, [first as usize, u32::MAX as usize, 0, 0, 0, 0]) })
 }
 
 /// Lets a descriptor end at execve.
@@ -135,30 +104,15 @@ pub fn set_cloexec(fd: i32) -> Result<(), Errno> {
 pub fn file_mode(fd: i32) -> Result<u32, Errno> {
     let mut stat = [0_u8; STAT_SIZE];
     // SAFETY: the kernel writes `STAT_SIZE` bytes.
-    unsafe {
-        call(
-            nr::FSTAT,
-            [number(fd), stat.as_mut_ptr().addr(), 0, 0, 0, 0],
-        )
-    }?;
-    stat.get(STAT_MODE..)
-        .and_then(<[u8]>::first_chunk)
-        .map(|&mode| u32::from_ne_bytes(mode))
-        .ok_or(Errno::EIO)
+    unsafe { call(nr::FSTAT, [number(fd), stat.as_mut_ptr().addr(), 0, 0, 0, 0]) }?;
+    stat.get(STAT_MODE..).and_then(<[u8]>::first_chunk).map(|&mode| u32::from_ne_bytes(mode)).ok_or(Errno::EIO)
 }
 
 /// The place at a path, following symbolic links but not those that /proc invents.
 pub fn open_place(path: &CStr) -> Result<i32, Errno> {
     const RESOLVE_NO_MAGICLINKS: u64 = 2;
     let how = [(O_PATH | O_CLOEXEC) as u64, 0, RESOLVE_NO_MAGICLINKS];
-    let args = [
-        AT_FDCWD,
-        path.as_ptr().addr(),
-        how.as_ptr().addr(),
-        size_of_val(&how),
-        0,
-        0,
-    ];
+    let args = [AT_FDCWD, path.as_ptr().addr(), how.as_ptr().addr(), size_of_val(&how), 0, 0];
     // SAFETY: the kernel reads the path and `struct open_how`.
     descriptor(unsafe { call(nr::OPENAT2, args) })
 }
@@ -183,12 +137,7 @@ pub fn may_execute(path: &CStr) -> Result<(), Errno> {
     const X_OK: usize = 1;
     const AT_EACCESS: usize = 0x200;
     // SAFETY: the kernel reads the path.
-    done(unsafe {
-        call(
-            nr::FACCESSAT2,
-            [AT_FDCWD, path.as_ptr().addr(), X_OK, AT_EACCESS, 0, 0],
-        )
-    })
+    done(unsafe { call(nr::FACCESSAT2, [AT_FDCWD, path.as_ptr().addr(), X_OK, AT_EACCESS, 0, 0]) })
 }
 
 /// A ruleset that handles `[file system rights, network rights, scopes]`.
@@ -206,18 +155,8 @@ pub fn landlock_add_path(ruleset: i32, access: u64, place: i32) -> Result<(), Er
         allowed_access: u64,
         parent_fd: i32,
     }
-    let rule = PathBeneath {
-        allowed_access: access,
-        parent_fd: place,
-    };
-    let args = [
-        number(ruleset),
-        LANDLOCK_RULE_PATH_BENEATH,
-        (&raw const rule).addr(),
-        0,
-        0,
-        0,
-    ];
+    let rule = PathBeneath { allowed_access: access, parent_fd: place };
+    let args = [number(ruleset), LANDLOCK_RULE_PATH_BENEATH, (&raw const rule).addr(), 0, 0, 0];
     // SAFETY: the kernel reads `struct landlock_path_beneath_attr`.
     done(unsafe { call(nr::LANDLOCK_ADD_RULE, args) })
 }
@@ -225,14 +164,7 @@ pub fn landlock_add_path(ruleset: i32, access: u64, place: i32) -> Result<(), Er
 /// Grants `[rights, port]`.
 pub fn landlock_add_port(ruleset: i32, rule: &[u64; 2]) -> Result<(), Errno> {
     const LANDLOCK_RULE_NET_PORT: usize = 2;
-    let args = [
-        number(ruleset),
-        LANDLOCK_RULE_NET_PORT,
-        rule.as_ptr().addr(),
-        0,
-        0,
-        0,
-    ];
+    let args = [number(ruleset), LANDLOCK_RULE_NET_PORT, rule.as_ptr().addr(), 0, 0, 0];
     // SAFETY: the kernel reads `struct landlock_net_port_attr`.
     done(unsafe { call(nr::LANDLOCK_ADD_RULE, args) })
 }
@@ -249,12 +181,7 @@ const AF_INET: u16 = 2;
 pub fn tcp_socket() -> Result<i32, Errno> {
     const SOCK_STREAM: usize = 1;
     // SAFETY: no memory is involved.
-    descriptor(unsafe {
-        call(
-            nr::SOCKET,
-            [usize::from(AF_INET), SOCK_STREAM | O_CLOEXEC, 0, 0, 0, 0],
-        )
-    })
+    descriptor(unsafe { call(nr::SOCKET, [usize::from(AF_INET), SOCK_STREAM | O_CLOEXEC, 0, 0, 0, 0]) })
 }
 
 /// Connects to a port of 127.0.0.1.
@@ -266,20 +193,8 @@ pub fn connect_loopback(socket: i32, port: u16) -> Result<(), Errno> {
         address: [u8; 4],
         zero: [u8; 8],
     }
-    let address = SockaddrIn {
-        family: AF_INET,
-        port: port.to_be_bytes(),
-        address: [127, 0, 0, 1],
-        zero: [0; 8],
-    };
-    let args = [
-        number(socket),
-        (&raw const address).addr(),
-        size_of_val(&address),
-        0,
-        0,
-        0,
-    ];
+    let address = SockaddrIn { family: AF_INET, port: port.to_be_bytes(), address: [127, 0, 0, 1], zero: [0; 8] };
+    let args = [number(socket), (&raw const address).addr(), size_of_val(&address), 0, 0, 0];
     // SAFETY: the kernel reads `struct sockaddr_in`.
     done(unsafe { call(nr::CONNECT, args) })
 }
@@ -287,9 +202,7 @@ pub fn connect_loopback(socket: i32, port: u16) -> Result<(), Errno> {
 /// What connect says about a descriptor that is none: EBADF, unless a filter answers first.
 pub fn connect_nowhere() -> Errno {
     // SAFETY: no memory is involved.
-    unsafe { call(nr::CONNECT, [usize::MAX, 0, 0, 0, 0, 0]) }
-        .err()
-        .unwrap_or(Errno::EIO)
+    unsafe { call(nr::CONNECT, [usize::MAX, 0, 0, 0, 0, 0]) }.err().unwrap_or(Errno::EIO)
 }
 
 /// Loads a seccomp filter.
@@ -301,53 +214,22 @@ pub fn load_filter(program: &[Insn], spec_allow: bool) -> Result<(), Errno> {
         len: u16,
         filter: *const Insn,
     }
-    let flags = if spec_allow {
-        SECCOMP_FILTER_FLAG_SPEC_ALLOW
-    } else {
-        0
-    };
-    let program = SockFprog {
-        len: program.len() as u16,
-        filter: program.as_ptr(),
-    };
+    let flags = if spec_allow { SECCOMP_FILTER_FLAG_SPEC_ALLOW } else { 0 };
+    let program = SockFprog { len: program.len() as u16, filter: program.as_ptr() };
     // SAFETY: the kernel reads `struct sock_fprog` and the `len` instructions of the slice.
-    done(unsafe {
-        call(
-            nr::SECCOMP,
-            [
-                SECCOMP_SET_MODE_FILTER,
-                flags,
-                (&raw const program).addr(),
-                0,
-                0,
-                0,
-            ],
-        )
-    })
+    done(unsafe { call(nr::SECCOMP, [SECCOMP_SET_MODE_FILTER, flags, (&raw const program).addr(), 0, 0, 0]) })
 }
 
 /// write, with the cookie.
 pub fn write(fd: i32, bytes: &[u8], cookie: [u64; 3]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads the slice.
-    unsafe {
-        last_call(
-            nr::WRITE,
-            [number(fd), bytes.as_ptr().addr(), bytes.len()],
-            cookie,
-        )
-    }
+    unsafe { last_call(nr::WRITE, [number(fd), bytes.as_ptr().addr(), bytes.len()], cookie) }
 }
 
 /// read, with the cookie.
 pub fn read(fd: i32, into: &mut [u8], cookie: [u64; 3]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `into.len()` bytes.
-    unsafe {
-        last_call(
-            nr::READ,
-            [number(fd), into.as_mut_ptr().addr(), into.len()],
-            cookie,
-        )
-    }
+    unsafe { last_call(nr::READ, [number(fd), into.as_mut_ptr().addr(), into.len()], cookie) }
 }
 
 /// execve, with the cookie; returns only if it is refused.
@@ -357,15 +239,9 @@ pub fn execve(
     environment: *const *const c_char,
     cookie: [u64; 3],
 ) -> Errno {
-    let args = [
-        program.as_ptr().addr(),
-        arguments.addr(),
-        environment.addr(),
-    ];
+    let args = [program.as_ptr().addr(), arguments.addr(), environment.addr()];
     // SAFETY: the kernel reads the path and two NULL-terminated arrays of strings that it laid out itself.
-    unsafe { last_call(nr::EXECVE, args, cookie) }
-        .err()
-        .unwrap_or(Errno::EIO)
+    unsafe { last_call(nr::EXECVE, args, cookie) }.err().unwrap_or(Errno::EIO)
 }
 
 /// exit_group, with the cookie.
@@ -379,11 +255,7 @@ pub fn exit_group(status: i32, cookie: [u64; 3]) -> ! {
 ///
 /// # Safety
 /// As [`syscall`].
-unsafe fn last_call(
-    number: usize,
-    [a, b, c]: [usize; 3],
-    [d, e, f]: [u64; 3],
-) -> Result<usize, Errno> {
+unsafe fn last_call(number: usize, [a, b, c]: [usize; 3], [d, e, f]: [u64; 3]) -> Result<usize, Errno> {
     // SAFETY: as the caller promised; none of these calls looks at its last three arguments.
     unsafe { call(number, [a, b, c, d as usize, e as usize, f as usize]) }
 }
@@ -393,11 +265,7 @@ unsafe fn last_call(
 unsafe fn call(number: usize, args: [usize; 6]) -> Result<usize, Errno> {
     // SAFETY: as the caller promised.
     let result = unsafe { syscall(number, args) };
-    if result < 0 {
-        Err(Errno(result.unsigned_abs() as u16))
-    } else {
-        Ok(result.unsigned_abs())
-    }
+    if result < 0 { Err(Errno(result.unsigned_abs() as u16)) } else { Ok(result.unsigned_abs()) }
 }
 
 fn done(result: Result<usize, Errno>) -> Result<(), Errno> {

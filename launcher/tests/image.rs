@@ -20,16 +20,10 @@ fn number<const N: usize>(at: usize) -> [u8; N] {
 
 fn segments() -> Vec<Segment> {
     let start = u64::from_le_bytes(number(32)) as usize;
-    let (size, count) = (
-        u16::from_le_bytes(number(54)),
-        u16::from_le_bytes(number(56)),
-    );
+    let (size, count) = (u16::from_le_bytes(number(54)), u16::from_le_bytes(number(56)));
     (0..usize::from(count))
         .map(|index| start + index * usize::from(size))
-        .map(|at| Segment {
-            kind: u32::from_le_bytes(number(at)),
-            flags: u32::from_le_bytes(number(at + 4)),
-        })
+        .map(|at| Segment { kind: u32::from_le_bytes(number(at)), flags: u32::from_le_bytes(number(at + 4)) })
         .collect()
 }
 
@@ -38,11 +32,7 @@ fn it_is_a_64_bit_program_of_this_machine() {
     assert_eq!(&BYTES[..6], b"\x7fELF\x02\x01");
     const ET_EXEC: u16 = 2;
     assert_eq!(u16::from_le_bytes(number(16)), ET_EXEC);
-    let machine = if cfg!(target_arch = "aarch64") {
-        183
-    } else {
-        62
-    };
+    let machine = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
     assert_eq!(u16::from_le_bytes(number(18)), machine);
 }
 
@@ -53,32 +43,15 @@ fn it_is_small() {
 
 #[test]
 fn it_needs_nothing_at_run_time() {
-    assert!(
-        segments()
-            .iter()
-            .all(|segment| segment.kind != PT_INTERP && segment.kind != PT_DYNAMIC)
-    );
+    assert!(segments().iter().all(|segment| segment.kind != PT_INTERP && segment.kind != PT_DYNAMIC));
 }
 
 #[test]
 fn no_memory_is_writable_and_executable() {
     let segments = segments();
-    assert!(
-        segments
-            .iter()
-            .filter(|segment| segment.kind == PT_LOAD)
-            .count()
-            >= 2
-    );
-    assert!(
-        segments
-            .iter()
-            .all(|segment| segment.flags & (PF_W | PF_X) != PF_W | PF_X)
-    );
-    let stack = segments
-        .iter()
-        .find(|segment| segment.kind == PT_GNU_STACK)
-        .unwrap();
+    assert!(segments.iter().filter(|segment| segment.kind == PT_LOAD).count() >= 2);
+    assert!(segments.iter().all(|segment| segment.flags & (PF_W | PF_X) != PF_W | PF_X));
+    let stack = segments.iter().find(|segment| segment.kind == PT_GNU_STACK).unwrap();
     assert_eq!(stack.flags & PF_X, 0);
 }
 
@@ -86,11 +59,6 @@ fn no_memory_is_writable_and_executable() {
 #[test]
 fn no_panic_is_compiled_in() {
     for trace in ["panicked", "index out of bounds", "unwrap", ".rs"] {
-        assert!(
-            !BYTES
-                .windows(trace.len())
-                .any(|window| window == trace.as_bytes()),
-            "{trace:?} is in the file"
-        );
+        assert!(!BYTES.windows(trace.len()).any(|window| window == trace.as_bytes()), "{trace:?} is in the file");
     }
 }

@@ -1,8 +1,5 @@
 //! Each step of the launcher but the confining ones, on this kernel, without an engine.
-#![allow(
-    unsafe_code,
-    reason = "the child's directory and limits are set between fork and exec"
-)]
+#![allow(unsafe_code, reason = "the child's directory and limits are set between fork and exec")]
 
 mod common;
 
@@ -17,11 +14,7 @@ use zerocap_plan::record::{Connect, Failure, Program, Record, Step};
 use zerocap_plan::{DecodeError, LaunchPlan, MAX_PLAN};
 
 fn failure(step: Step, errno: u16, detail: u32) -> Failure {
-    Failure {
-        step,
-        errno,
-        detail,
-    }
+    Failure { step, errno, detail }
 }
 
 fn program(reason: Program, errno: u16) -> Failure {
@@ -35,31 +28,16 @@ fn the_workload_gets_its_arguments_environment_and_directory_untouched() {
     let script = "printf '%s|' \"$@\"; env; pwd";
     let (ready, output) = Start::new(&bare(), ["sh", "-c", script, "zero", "one two", "", "ü"])
         .with(move |command| {
-            command
-                .env_clear()
-                .env("PATH", "/usr/bin:/bin")
-                .env("EMPTY", "")
-                .env("X", "a=b")
-                .current_dir(place);
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("EMPTY", "").env("X", "a=b").current_dir(place);
         })
         .works();
     let text = text(&output.stdout);
     assert!(text.starts_with("one two||ü|"), "{text}");
     for line in ["EMPTY=", "X=a=b", "PATH=/usr/bin:/bin"] {
-        assert!(
-            text.lines()
-                .any(|found| found.trim_start_matches("one two||ü|") == line),
-            "{line}: {text}"
-        );
+        assert!(text.lines().any(|found| found.trim_start_matches("one two||ü|") == line), "{line}: {text}");
     }
-    assert_eq!(
-        text.lines().last().unwrap(),
-        folder.path().canonicalize().unwrap().to_str().unwrap()
-    );
-    assert_eq!(
-        (ready.filters, ready.paths, ready.connect),
-        (0, 0, Connect::NotTried)
-    );
+    assert_eq!(text.lines().last().unwrap(), folder.path().canonicalize().unwrap().to_str().unwrap());
+    assert_eq!((ready.filters, ready.paths, ready.connect), (0, 0, Connect::NotTried));
 }
 
 #[test]
@@ -71,29 +49,16 @@ fn the_workload_has_no_descriptor_but_its_own_three() {
         .with_fd(other, 200)
         .works();
     // 3 is the folder that ls itself reads.
-    assert_eq!(
-        text(&output.stdout).split_whitespace().collect::<Vec<_>>(),
-        ["0", "1", "2", "3"]
-    );
+    assert_eq!(text(&output.stdout).split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
 }
 
 #[test]
 fn while_parked_only_stdio_and_the_channel_are_open() {
-    let mut running = Start::new(&bare(), ["true"])
-        .with_fd(File::open("/").unwrap(), 9)
-        .spawn();
+    let mut running = Start::new(&bare(), ["true"]).with_fd(File::open("/").unwrap(), 9).spawn();
     running.ready();
     let mut open: Vec<i32> = fs::read_dir(format!("/proc/{}/fd", running.pid()))
         .unwrap()
-        .map(|entry| {
-            entry
-                .unwrap()
-                .file_name()
-                .to_str()
-                .unwrap()
-                .parse()
-                .unwrap()
-        })
+        .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
         .collect();
     open.sort_unstable();
     assert_eq!(open, [0, 1, 2, 4, 5]);
@@ -130,54 +95,33 @@ fn nothing_but_go_is_go() {
     let mut running = Start::new(&bare(), ["echo", "ran"]).spawn();
     running.ready();
     running.say(b'N');
-    assert_eq!(
-        running.record(),
-        Some(Record::Error(failure(Step::Go, 0, u32::from(b'N'))))
-    );
+    assert_eq!(running.record(), Some(Record::Error(failure(Step::Go, 0, u32::from(b'N')))));
     let output = running.end();
     assert_eq!((output.stdout.len(), output.status.code()), (0, Some(125)));
 }
 
 #[test]
 fn started_by_hand_it_runs_nothing() {
-    let output = std::process::Command::new(common::launcher())
-        .args(["echo", "ran"])
-        .output()
-        .unwrap();
+    let output = std::process::Command::new(common::launcher()).args(["echo", "ran"]).output().unwrap();
     assert_eq!((output.stdout.len(), output.status.code()), (0, Some(125)));
 }
 
 #[test]
 fn a_plan_that_does_not_decode_is_refused() {
     let reason = |error: DecodeError| failure(Step::Plan, 0, error as u32);
-    assert_eq!(
-        Start::raw(Vec::new(), ["true"]).fails(),
-        reason(DecodeError::Length)
-    );
-    assert_eq!(
-        Start::raw(vec![0; 64], ["true"]).fails(),
-        reason(DecodeError::Magic)
-    );
+    assert_eq!(Start::raw(Vec::new(), ["true"]).fails(), reason(DecodeError::Length));
+    assert_eq!(Start::raw(vec![0; 64], ["true"]).fails(), reason(DecodeError::Magic));
     let mut other = bare().encode().unwrap();
     other[6] += 1;
-    assert_eq!(
-        Start::raw(other, ["true"]).fails(),
-        reason(DecodeError::Version)
-    );
+    assert_eq!(Start::raw(other, ["true"]).fails(), reason(DecodeError::Version));
     let mut long = bare().encode().unwrap();
     long.resize(MAX_PLAN + 1, 0);
-    assert_eq!(
-        Start::raw(long, ["true"]).fails(),
-        reason(DecodeError::Length)
-    );
+    assert_eq!(Start::raw(long, ["true"]).fails(), reason(DecodeError::Length));
 }
 
 #[test]
 fn no_arguments_no_workload() {
-    assert_eq!(
-        Start::new(&bare(), [""; 0]).fails(),
-        failure(Step::Arguments, 0, 0)
-    );
+    assert_eq!(Start::new(&bare(), [""; 0]).fails(), failure(Step::Arguments, 0, 0));
 }
 
 #[test]
@@ -196,10 +140,7 @@ fn standard_descriptors_that_lead_out_are_refused() {
 
 #[test]
 fn without_no_new_privs_nothing_runs() {
-    assert_eq!(
-        Start::new(&bare(), ["true"]).privileged().fails(),
-        failure(Step::NoNewPrivs, 0, 0)
-    );
+    assert_eq!(Start::new(&bare(), ["true"]).privileged().fails(), failure(Step::NoNewPrivs, 0, 0));
 }
 
 #[test]
@@ -227,12 +168,10 @@ fn a_working_directory_outside_the_root_is_refused() {
     fs::copy(common::launcher(), &inside).unwrap();
     fs::set_permissions(&inside, Permissions::from_mode(0o111)).unwrap();
     let place = root.path().to_owned();
-    let outside = Start::new(&bare(), ["/launcher"])
-        .by_path("/launcher")
-        .with(move |command| {
-            // SAFETY: one system call; nothing of the parent's memory is used but the path.
-            unsafe { command.pre_exec(move || Ok(rustix::process::chroot(&place)?)) };
-        });
+    let outside = Start::new(&bare(), ["/launcher"]).by_path("/launcher").with(move |command| {
+        // SAFETY: one system call; nothing of the parent's memory is used but the path.
+        unsafe { command.pre_exec(move || Ok(rustix::process::chroot(&place)?)) };
+    });
     const ENOENT: u16 = 2;
     assert_eq!(outside.fails(), failure(Step::WorkingDirectory, ENOENT, 0));
 }
@@ -252,39 +191,15 @@ fn programs_that_cannot_run_are_told_apart() {
     const ENOTDIR: u16 = 20;
     const EISDIR: u16 = 21;
     const EACCES: u16 = 13;
-    assert_eq!(
-        Start::new(&bare(), ["no-such-program"]).fails(),
-        program(Program::NotInPath, ENOENT)
-    );
-    assert_eq!(
-        Start::new(&bare(), [""]).fails(),
-        program(Program::NotInPath, ENOENT)
-    );
-    assert_eq!(
-        Start::new(&bare(), ["/no/such/program"]).fails(),
-        program(Program::NoSuchFile, ENOENT)
-    );
-    assert_eq!(
-        Start::new(&bare(), ["/bin/true/program"]).fails(),
-        program(Program::NoSuchFile, ENOTDIR)
-    );
-    assert_eq!(
-        Start::new(&bare(), ["/etc"]).fails(),
-        program(Program::IsDirectory, EISDIR)
-    );
-    assert_eq!(
-        Start::new(&bare(), ["./"]).fails(),
-        program(Program::IsDirectory, EISDIR)
-    );
-    assert_eq!(
-        Start::new(&bare(), ["/dev/null"]).fails(),
-        program(Program::PermissionDenied, EACCES)
-    );
+    assert_eq!(Start::new(&bare(), ["no-such-program"]).fails(), program(Program::NotInPath, ENOENT));
+    assert_eq!(Start::new(&bare(), [""]).fails(), program(Program::NotInPath, ENOENT));
+    assert_eq!(Start::new(&bare(), ["/no/such/program"]).fails(), program(Program::NoSuchFile, ENOENT));
+    assert_eq!(Start::new(&bare(), ["/bin/true/program"]).fails(), program(Program::NoSuchFile, ENOTDIR));
+    assert_eq!(Start::new(&bare(), ["/etc"]).fails(), program(Program::IsDirectory, EISDIR));
+    assert_eq!(Start::new(&bare(), ["./"]).fails(), program(Program::IsDirectory, EISDIR));
+    assert_eq!(Start::new(&bare(), ["/dev/null"]).fails(), program(Program::PermissionDenied, EACCES));
     let (_folder, path) = script(b"#!/bin/sh\n", 0o644);
-    assert_eq!(
-        Start::new(&bare(), [path]).fails(),
-        program(Program::PermissionDenied, EACCES)
-    );
+    assert_eq!(Start::new(&bare(), [path]).fails(), program(Program::PermissionDenied, EACCES));
 }
 
 #[test]
@@ -296,10 +211,7 @@ fn programs_that_the_kernel_refuses_are_told_apart() {
     const ENOENT: u16 = 2;
     const ENOEXEC: u16 = 8;
     let execute = |reason: Program, errno| failure(Step::Execute, errno, reason as u32);
-    assert_eq!(
-        refused(b"#!/no/such/interpreter\n"),
-        execute(Program::BadInterpreter, ENOENT)
-    );
+    assert_eq!(refused(b"#!/no/such/interpreter\n"), execute(Program::BadInterpreter, ENOENT));
     assert_eq!(refused(b"neither\n"), execute(Program::ExecFormat, ENOEXEC));
 }
 
@@ -311,30 +223,15 @@ fn arguments_that_only_just_fit_the_launcher() {
     let start = |size: usize| {
         Start::new(&bare(), [path.clone(), "x".repeat(size)]).with(|command| {
             command.env_clear();
-            let stack = rustix::process::Rlimit {
-                current: Some(512 << 10),
-                maximum: Some(512 << 10),
-            };
+            let stack = rustix::process::Rlimit { current: Some(512 << 10), maximum: Some(512 << 10) };
             // SAFETY: one system call on plain numbers.
             unsafe {
-                command.pre_exec(move || {
-                    Ok(rustix::process::setrlimit(
-                        rustix::process::Resource::Stack,
-                        stack,
-                    )?)
-                })
+                command.pre_exec(move || Ok(rustix::process::setrlimit(rustix::process::Resource::Stack, stack)?))
             };
         })
     };
-    let largest = (120_000..131_072)
-        .rev()
-        .step_by(32)
-        .find(|&size| start(size).try_spawn().is_ok())
-        .unwrap();
-    assert_eq!(
-        start(largest).fails(),
-        failure(Step::Execute, E2BIG, Program::TooLong as u32)
-    );
+    let largest = (120_000..131_072).rev().step_by(32).find(|&size| start(size).try_spawn().is_ok()).unwrap();
+    assert_eq!(start(largest).fails(), failure(Step::Execute, E2BIG, Program::TooLong as u32));
 }
 
 #[test]
@@ -343,19 +240,10 @@ fn a_32_bit_program_is_named_where_its_calls_are_refused() {
     let mut elf = b"\x7fELF\x01\x01\x01".to_vec();
     elf.resize(52, 0);
     let (_folder, path) = script(&elf, 0o755);
-    let native = LaunchPlan {
-        native_abi_only: true,
-        ..bare()
-    };
-    assert_eq!(
-        Start::new(&native, [&path]).fails(),
-        program(Program::ForeignAbi, ENOEXEC)
-    );
+    let native = LaunchPlan { native_abi_only: true, ..bare() };
+    assert_eq!(Start::new(&native, [&path]).fails(), program(Program::ForeignAbi, ENOEXEC));
     // Elsewhere the kernel decides.
-    assert_eq!(
-        Start::new(&bare(), [&path]).fails(),
-        failure(Step::Execute, ENOEXEC, Program::ExecFormat as u32)
-    );
+    assert_eq!(Start::new(&bare(), [&path]).fails(), failure(Step::Execute, ENOEXEC, Program::ExecFormat as u32));
     let (_, output) = Start::new(&native, ["sh", "-c", "echo ran"]).works();
     assert_eq!(text(&output.stdout), "ran");
 }
@@ -389,10 +277,7 @@ fn names_are_searched_in_path_as_the_engines_do() {
     let (_, output) = search(all).works();
     assert_eq!(text(&output.stdout), "good");
     let only_unusable = format!("{root}/plain:{root}/directory:");
-    assert_eq!(
-        search(only_unusable).fails(),
-        program(Program::NotInPath, 2)
-    );
+    assert_eq!(search(only_unusable).fails(), program(Program::NotInPath, 2));
     let long = format!("/{}:{root}/good", "x".repeat(4096));
     let (_, output) = search(long).works();
     assert_eq!(text(&output.stdout), "good");
@@ -418,10 +303,7 @@ fn a_large_environment_arrives() {
             }
         })
         .works();
-    assert!(
-        text(&output.stdout).trim().parse::<usize>().unwrap() > 1 << 20,
-        "{output:?}"
-    );
+    assert!(text(&output.stdout).trim().parse::<usize>().unwrap() > 1 << 20, "{output:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -62,18 +62,8 @@ impl Start {
     }
 
     pub fn raw<S: AsRef<OsStr>>(plan: Vec<u8>, arguments: impl IntoIterator<Item = S>) -> Self {
-        let arguments = arguments
-            .into_iter()
-            .map(|argument| argument.as_ref().to_owned())
-            .collect();
-        Self {
-            plan,
-            program: launcher(),
-            arguments,
-            privileged: false,
-            extra: Vec::new(),
-            command: Box::new(|_| {}),
-        }
+        let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
+        Self { plan, program: launcher(), arguments, privileged: false, extra: Vec::new(), command: Box::new(|_| {}) }
     }
 
     /// Names the launcher in another way.
@@ -105,9 +95,7 @@ impl Start {
     }
 
     pub fn try_spawn(self) -> std::io::Result<Running> {
-        let mut plan: File = rustix::fs::memfd_create("plan", rustix::fs::MemfdFlags::CLOEXEC)
-            .unwrap()
-            .into();
+        let mut plan: File = rustix::fs::memfd_create("plan", rustix::fs::MemfdFlags::CLOEXEC).unwrap().into();
         plan.write_all(&self.plan).unwrap();
         // The launcher reads from the front wherever the offset stands.
         plan.seek(std::io::SeekFrom::End(0)).unwrap();
@@ -119,39 +107,16 @@ impl Start {
             // SAFETY: one system call without memory.
             unsafe { command.pre_exec(|| Ok(rustix::thread::set_no_new_privs(true)?)) };
         }
-        command
-            .args(self.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         (self.command)(&mut command);
-        let mut mappings: Vec<FdMapping> = self
-            .extra
-            .into_iter()
-            .map(|(parent_fd, child_fd)| FdMapping {
-                parent_fd,
-                child_fd,
-            })
-            .collect();
-        mappings.push(FdMapping {
-            parent_fd: plan.into(),
-            child_fd: PLAN_FD,
-        });
-        mappings.push(FdMapping {
-            parent_fd: record,
-            child_fd: RECORD_FD,
-        });
-        mappings.push(FdMapping {
-            parent_fd: go,
-            child_fd: GO_FD,
-        });
+        let mut mappings: Vec<FdMapping> =
+            self.extra.into_iter().map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
+        mappings.push(FdMapping { parent_fd: plan.into(), child_fd: PLAN_FD });
+        mappings.push(FdMapping { parent_fd: record, child_fd: RECORD_FD });
+        mappings.push(FdMapping { parent_fd: go, child_fd: GO_FD });
         command.fd_mappings(mappings).unwrap();
         let child = command.spawn()?;
-        Ok(Running {
-            child,
-            records: records.into(),
-            say_go: Some(say_go.into()),
-        })
+        Ok(Running { child, records: records.into(), say_go: Some(say_go.into()) })
     }
 
     /// Runs to the end, with GO if it comes to that.
@@ -179,11 +144,7 @@ impl Start {
     /// Runs a start that is expected to fail at the launcher; nothing of the workload may have run.
     pub fn fails(self) -> Failure {
         let (records, output) = self.run();
-        assert_eq!(
-            (output.stdout.len(), output.status.code()),
-            (0, Some(125)),
-            "{output:?}"
-        );
+        assert_eq!((output.stdout.len(), output.status.code()), (0, Some(125)), "{output:?}");
         match records.last() {
             Some(Record::Error(failure)) => *failure,
             _ => panic!("{records:?} {output:?}"),
@@ -247,17 +208,39 @@ pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap().trim_end()
 }
 
-/// Whether Landlock of ABI 4 (TCP) is there; says why a test is skipped if not.
-pub fn landlock_net() -> bool {
-    let config = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    let there = config.is_empty() || config.contains("landlock");
-    if !there {
-        println!("skipped: no Landlock in {config:?}");
+/// The kernel's Landlock ABI; says why a test is skipped if it is older than `needed`.
+pub fn landlock(needed: i64) -> bool {
+    const CREATE_RULESET_VERSION: u32 = 1;
+    let none = std::ptr::null::<u8>();
+    // SAFETY: with this flag the call only returns a number.
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, CREATE_RULESET_VERSION) };
+    if abi < needed {
+        println!("skipped: Landlock ABI is {abi}, {needed} is needed");
     }
-    there
+    abi >= needed
 }
 
-/// A copy of a descriptor, to give away.
-pub fn copy(fd: impl AsFd) -> OwnedFd {
-    rustix::io::fcntl_dupfd_cloexec(fd, 20).unwrap()
+/// Runs a launcher under the filters of another one: the outer plays an engine that loads the container's own profile.
+pub fn nested(outer: &LaunchPlan, inner: &LaunchPlan, workload: &str) -> (Vec<Record>, Output) {
+    // The outer launcher closes what is not its own, so a shell between the two moves the inner hand-over into place: from
+    // named pipes and a file, since nothing else survives.
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("plan"), inner.encode().unwrap()).unwrap();
+    for name in ["record", "go"] {
+        rustix::fs::mknodat(rustix::fs::CWD, place(name), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    }
+    let script =
+        format!("cd {}; exec 3<plan 4>record 5<go; exec {} {workload}", folder.path().display(), launcher().display());
+    let open = |name: &str| fs::OpenOptions::new().read(true).write(true).open(place(name)).unwrap();
+    let (mut records, mut go) = (open("record"), open("go"));
+    go.write_all(&[GO]).unwrap();
+    let (_, output) = Start::new(outer, ["sh", "-c", &script]).works();
+    let mut found = Vec::new();
+    rustix::io::ioctl_fionbio(&records, true).unwrap();
+    let mut bytes = [0; RECORD_LEN];
+    while let Ok(RECORD_LEN) = records.read(&mut bytes) {
+        found.push(Record::decode(&bytes).expect("a record"));
+    }
+    (found, output)
 }
