@@ -1,1 +1,15 @@
-//! Placeholder while the room is being built.
+//! Seccomp for zerocap: what a pod's own profile means, what the presets mean, and the classic BPF that keeps both.
+//!
+//! * [`oci`] reads `linux.seccomp` as runc and libseccomp mean it, and narrows it by name.
+//! * [`preset`] has the filters of the last layer, compiled when zerocap was built.
+//! * [`compile`] turns any [`Profile`] into a filter, [`interpret`] runs one without a kernel.
+
+#![forbid(unsafe_code)]
+
+mod launcher;
+pub mod oci;
+pub mod preset;
+
+pub use launcher::LAUNCHER_CALLS;
+pub use oci::Error;
+pub use zerocap_seccomp_core::*;

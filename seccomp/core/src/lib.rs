@@ -1,0 +1,29 @@
+//! The part of zerocap's seccomp crate that both its build script and its users need: the profile model, the syscall
+//! tables, the compiler to classic BPF and the interpreter that checks it.
+//!
+//! Nothing here does I/O, and nothing here panics on a profile or program that came from outside.
+
+#![forbid(unsafe_code)]
+
+mod action;
+mod arch;
+mod asm;
+mod compile;
+mod condition;
+mod gate;
+mod insn;
+#[cfg(feature = "intent")]
+pub mod intent;
+mod interpret;
+mod profile;
+mod syscalls;
+
+pub use action::{Action, MAX_ERRNO, stack};
+pub use arch::Arch;
+pub use compile::{CompileError, MAX_INSNS, Program, compile};
+pub use condition::{ARGS, Condition, Test, Width};
+pub use gate::{COOKIE_WORDS, CookieSite, GATED_CALLS, Gate};
+pub use insn::{Insn, opcode};
+pub use interpret::{InterpretError, SeccompData, interpret};
+pub use profile::{Clause, Decision, Flags, Profile, Table};
+pub use syscalls::{Syscall, X32_BIT, lookup, name_of, names};

@@ -1,0 +1,99 @@
+//! System call names and their numbers, per ABI.
+
+use crate::Arch;
+
+/// The bit that marks the number of an x32 call (`__X32_SYSCALL_BIT`).
+pub const X32_BIT: u32 = 0x4000_0000;
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct Row {
+    name: &'static str,
+    numbers: [u32; 5],
+}
+
+/// Sorted by name. Generated from `seccomp/data/syscalls.tsv`.
+static ROWS: &[Row] = include!(concat!(env!("OUT_DIR"), "/syscalls.rs"));
+
+/// A system call that some ABI has.
+#[derive(Debug, Clone, Copy)]
+pub struct Syscall(&'static Row);
+
+impl Syscall {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// Its number under this ABI, without the x32 bit; `None` if the ABI has no such call.
+    #[must_use]
+    pub fn number(self, arch: Arch) -> Option<u32> {
+        match self.0.numbers[arch.column()] {
+            NONE => None,
+            number => Some(number),
+        }
+    }
+}
+
+/// The call with this name, exactly written.
+#[must_use]
+pub fn lookup(name: &str) -> Option<Syscall> {
+    ROWS.binary_search_by(|row| row.name.cmp(name)).ok().map(|index| Syscall(&ROWS[index]))
+}
+
+/// Every call that any ABI has, sorted by name.
+pub fn names() -> impl Iterator<Item = Syscall> {
+    ROWS.iter().map(Syscall)
+}
+
+/// The name of a number under this ABI (x32: without its bit). Where a kernel header has two names for one number, the
+/// alphabetically first.
+#[must_use]
+pub fn name_of(arch: Arch, number: u32) -> Option<&'static str> {
+    if number == NONE {
+        return None;
+    }
+    ROWS.iter().find(|row| row.numbers[arch.column()] == number).map(|row| row.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_known_numbers() {
+        let number = |name, arch| lookup(name).and_then(|call| call.number(arch));
+        assert_eq!(number("read", Arch::X86_64), Some(0));
+        assert_eq!(number("execve", Arch::X86_64), Some(59));
+        assert_eq!(number("execve", Arch::X32), Some(520));
+        assert_eq!(number("execve", Arch::I386), Some(11));
+        assert_eq!(number("execve", Arch::Aarch64), Some(221));
+        assert_eq!(number("open", Arch::Aarch64), None);
+        assert_eq!(number("listns", Arch::Aarch64), Some(470));
+        assert_eq!(number("mseal", Arch::X86_64), Some(462));
+        assert!(lookup("Read").is_none());
+        assert!(lookup("").is_none());
+    }
+
+    #[test]
+    fn names_are_sorted_and_unique() {
+        let all: Vec<_> = names().map(Syscall::name).collect();
+        assert!(all.len() > 450);
+        assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn numbers_lead_back_to_names() {
+        for arch in Arch::ALL {
+            for call in names() {
+                if let Some(number) = call.number(arch) {
+                    let name = name_of(arch, number).expect("this number has a name");
+                    assert_eq!(lookup(name).and_then(|found| found.number(arch)), Some(number));
+                }
+            }
+            assert_eq!(name_of(arch, u32::MAX), None);
+        }
+    }
+}

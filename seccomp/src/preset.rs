@@ -1,0 +1,171 @@
+//! The filters of the last layer, compiled when zerocap was built: using one costs no compilation.
+
+use crate::{Arch, CookieSite, Insn, Program};
+
+mod tables {
+    //! What the build script wrote.
+    use super::{Insn, StaticProgram, Variant};
+
+    const fn insn(code: u16, jt: u8, jf: u8, k: u32) -> Insn {
+        Insn { code, jt, jf, k }
+    }
+
+    include!(concat!(env!("OUT_DIR"), "/presets.rs"));
+}
+
+/// A filter that is part of the program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StaticProgram {
+    /// The instructions.
+    pub insns: &'static [Insn],
+    /// Where the words of the cookie have to be put; may be empty.
+    pub cookie: &'static [CookieSite],
+}
+
+impl StaticProgram {
+    /// A copy that can be patched.
+    #[must_use]
+    pub fn to_program(&self) -> Program {
+        Program { insns: self.insns.to_vec(), cookie: self.cookie.to_vec() }
+    }
+}
+
+/// A preset by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Preset {
+    /// Ordinary software without privileges.
+    #[default]
+    General,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 1] = [Self::General];
+
+    /// Its name in annotations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::General => "general",
+        }
+    }
+
+    /// The preset with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
+    /// What it is for, in one line.
+    #[must_use]
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Self::General => tables::GENERAL_SUMMARY,
+        }
+    }
+
+    fn variants(self) -> &'static [Variant; 1 << tables::KNOBS.len()] {
+        match self {
+            Self::General => &tables::GENERAL,
+        }
+    }
+}
+
+/// Which filter the last layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LastLayer {
+    /// The preset.
+    pub preset: Preset,
+    /// With the conditions of `network-enforcement: platform` (sockets, socket options, Fast Open flags).
+    pub platform: bool,
+    /// `listen` and `accept` are permitted. Without `platform` they are anyway.
+    pub listen: bool,
+    /// Unix sockets are permitted; socket pairs are anyway.
+    pub unix: bool,
+}
+
+impl Default for LastLayer {
+    /// What a pod in platform mode gets: `general`, unix sockets, no listening.
+    fn default() -> Self {
+        Self { preset: Preset::General, platform: true, listen: false, unix: true }
+    }
+}
+
+#[derive(Debug)]
+struct Variant {
+    x86_64: &'static StaticProgram,
+    aarch64: &'static StaticProgram,
+    refused: &'static [&'static str],
+}
+
+impl LastLayer {
+    /// Every last layer there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Preset::ALL.into_iter().flat_map(|preset| {
+            (0..1u8 << tables::KNOBS.len()).map(move |bits| Self {
+                preset,
+                platform: bits & 1 != 0,
+                listen: bits & 2 != 0,
+                unix: bits & 4 != 0,
+            })
+        })
+    }
+
+    /// The names of the knobs that are on, as the preset's TOML has them.
+    #[must_use]
+    pub fn knobs(&self) -> Vec<&'static str> {
+        let bits = self.bits();
+        tables::KNOBS.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, knob)| *knob).collect()
+    }
+
+    fn bits(&self) -> usize {
+        usize::from(self.platform) | usize::from(self.listen) << 1 | usize::from(self.unix) << 2
+    }
+
+    fn variant(&self) -> &'static Variant {
+        &self.preset.variants()[self.bits()]
+    }
+}
+
+/// The filter for kernels of this native architecture; `None` for those that no filter is compiled for.
+#[must_use]
+pub fn last_layer(native: Arch, layer: &LastLayer) -> Option<&'static StaticProgram> {
+    let variant = layer.variant();
+    match native {
+        Arch::X86_64 => Some(variant.x86_64),
+        Arch::Aarch64 => Some(variant.aarch64),
+        Arch::X32 | Arch::I386 | Arch::Arm => None,
+    }
+}
+
+/// The calls that the last layer refuses whatever their arguments, sorted: what to take away in the OCI layer as well.
+#[must_use]
+pub fn refused_names(layer: &LastLayer) -> &'static [&'static str] {
+    layer.variant().refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bits_are_those_of_the_build_script() {
+        assert_eq!(tables::KNOBS, ["platform", "listen", "unix"]);
+        for layer in LastLayer::all() {
+            let knobs = layer.knobs();
+            assert_eq!(knobs.contains(&"platform"), layer.platform);
+            assert_eq!(knobs.contains(&"listen"), layer.listen);
+            assert_eq!(knobs.contains(&"unix"), layer.unix);
+        }
+        assert_eq!(LastLayer::all().count(), 8 * Preset::ALL.len());
+    }
+
+    #[test]
+    fn names_lead_back_to_presets() {
+        for preset in Preset::ALL {
+            assert_eq!(Preset::from_name(preset.name()), Some(preset));
+            assert!(!preset.summary().is_empty());
+        }
+        assert_eq!(Preset::from_name("General"), None);
+    }
+}
