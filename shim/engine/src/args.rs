@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use liboci_cli::{
-    Create, Delete, Exec, Features, GlobalOpts, Pause, Ps, Resume, Start, State, Update,
-};
+use liboci_cli::{Create, Delete, Exec, Features, GlobalOpts, Pause, Ps, Resume, Start, State, Update};
 
 /// Where container state is kept unless `--root` says otherwise.
 const DEFAULT_ROOT: &str = "/run/zerocap-engine";
@@ -68,10 +66,7 @@ pub struct Kill {
 impl Arguments {
     /// The directory of all containers' state.
     pub fn root(&self) -> PathBuf {
-        self.global
-            .root
-            .clone()
-            .unwrap_or_else(|| DEFAULT_ROOT.into())
+        self.global.root.clone().unwrap_or_else(|| DEFAULT_ROOT.into())
     }
 }
 

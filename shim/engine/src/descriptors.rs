@@ -12,10 +12,7 @@ const ACTIVATION: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
 /// Starts this program once more without the variables of socket activation, if there are any.
 pub fn scrub_socket_activation() -> anyhow::Result<()> {
-    if ACTIVATION
-        .iter()
-        .all(|name| std::env::var_os(name).is_none())
-    {
+    if ACTIVATION.iter().all(|name| std::env::var_os(name).is_none()) {
         return Ok(());
     }
     let mut again = Command::new("/proc/self/exe");
@@ -36,14 +33,9 @@ pub fn keep(announced: i32) -> anyhow::Result<()> {
     }
     for fd in 3..3 + announced {
         // readlink opens nothing, so it cannot fill the gap that it looks for.
-        if Path::new(&format!("/proc/self/fd/{fd}"))
-            .read_link()
-            .is_err()
-        {
+        if Path::new(&format!("/proc/self/fd/{fd}")).read_link().is_err() {
             bail!("--preserve-fds {announced}, but descriptor {fd} is not open");
         }
     }
-    create_syscall()
-        .close_range(announced)
-        .context("cannot mark inherited descriptors close-on-exec")
+    create_syscall().close_range(announced).context("cannot mark inherited descriptors close-on-exec")
 }

@@ -50,9 +50,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_told_once() {
-        let error = anyhow::anyhow!("no such file")
-            .context("open: no such file")
-            .context("create");
+        let error = anyhow::anyhow!("no such file").context("open: no such file").context("create");
         assert_eq!(one_message(&error), "create: open: no such file");
     }
 
@@ -70,11 +68,8 @@ mod tests {
         for text in ["first", "second \"quoted\"\nline"] {
             error(&global, &anyhow::anyhow!(text.to_owned()));
         }
-        let lines: Vec<serde_json::Value> = std::fs::read_to_string(path)
-            .unwrap()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<serde_json::Value> =
+            std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["msg"], "first");
         assert_eq!(lines[0]["level"], "error");

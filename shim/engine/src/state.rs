@@ -24,20 +24,13 @@ impl Identity {
     pub fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The second field is the name in parentheses, which may contain anything; start_time is the 22nd.
-        let start_time = stat
-            .rsplit_once(')')?
-            .1
-            .split_whitespace()
-            .nth(19)?
-            .parse()
-            .ok()?;
+        let start_time = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
         Some(Self { pid, start_time })
     }
 
     /// Writes it into a container's directory.
     pub fn save(self, directory: &Path) -> anyhow::Result<()> {
-        fs::write(directory.join(IDENTITY_FILE), serde_json::to_vec(&self)?)
-            .context("cannot save the init's identity")
+        fs::write(directory.join(IDENTITY_FILE), serde_json::to_vec(&self)?).context("cannot save the init's identity")
     }
 
     fn load(directory: &Path) -> Option<Self> {
@@ -60,8 +53,7 @@ pub fn load(root: &Path, id: &str) -> anyhow::Result<Container> {
     if !directory.is_dir() {
         bail!("container does not exist");
     }
-    let mut container =
-        Container::load(directory.clone()).context("cannot load the container's state")?;
+    let mut container = Container::load(directory.clone()).context("cannot load the container's state")?;
     if let Some(pid) = container.state.pid
         && (Identity::load(&directory).is_none() || Identity::of(pid) != Identity::load(&directory))
     {
@@ -84,10 +76,7 @@ pub fn word(status: ContainerStatus) -> &'static str {
 
 /// The control groups of a container.
 pub fn cgroups(container: &Container) -> anyhow::Result<AnyCgroupManager> {
-    let cgroup_path = container
-        .spec()
-        .context("cannot load the container's configuration")?
-        .cgroup_path;
+    let cgroup_path = container.spec().context("cannot load the container's configuration")?.cgroup_path;
     check_cgroup_path(&cgroup_path)?;
     create_cgroup_manager(CgroupConfig {
         cgroup_path,
@@ -102,10 +91,7 @@ pub fn check_cgroup_path(path: &Path) -> anyhow::Result<()> {
     let names_a_group = path.components().any(|c| matches!(c, Component::Normal(_)));
     let climbs = path.components().any(|c| c == Component::ParentDir);
     if climbs || !names_a_group {
-        bail!(
-            "linux.cgroupsPath {} is not a cgroup below the root",
-            path.display()
-        );
+        bail!("linux.cgroupsPath {} is not a cgroup below the root", path.display());
     }
     Ok(())
 }
@@ -120,10 +106,7 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "/a", "a b", "a\n", "ä"] {
             assert!(directory(root, bad).is_err(), "{bad:?}");
         }
-        assert_eq!(
-            directory(root, "a-1_b.c").unwrap(),
-            Path::new("/root/a-1_b.c")
-        );
+        assert_eq!(directory(root, "a-1_b.c").unwrap(), Path::new("/root/a-1_b.c"));
     }
 
     #[test]
@@ -138,10 +121,7 @@ mod tests {
 
     #[test]
     fn an_identity_is_the_process_not_the_pid() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id().cast_signed();
         let first = Identity::of(pid).unwrap();
         assert_eq!(Identity::of(pid), Some(first));

@@ -28,10 +28,7 @@ fn by_name(upper: &str) -> Option<i32> {
     match name {
         "RTMIN" => Some(34),
         "RTMAX" => Some(64),
-        _ => format!("SIG{name}")
-            .parse::<nix::sys::signal::Signal>()
-            .ok()
-            .map(|s| s as i32),
+        _ => format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|s| s as i32),
     }
 }
 
@@ -58,19 +55,7 @@ mod tests {
 
     #[test]
     fn what_is_no_signal() {
-        for text in [
-            "",
-            "0",
-            "-1",
-            "32",
-            "33",
-            "65",
-            "SIG",
-            "SIGSIGKILL",
-            "RTMIN+31",
-            "RTMIN+x",
-            "99999999999",
-        ] {
+        for text in ["", "0", "-1", "32", "33", "65", "SIG", "SIGSIGKILL", "RTMIN+31", "RTMIN+x", "99999999999"] {
             assert!(signal(text).is_none(), "{text}");
         }
     }

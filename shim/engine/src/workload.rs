@@ -20,9 +20,7 @@ use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability};
 use libcontainer::seccomp::initialize_seccomp;
-use libcontainer::workload::{
-    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
-};
+use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
 use oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use rustix::fs::{Access, AtFlags, CWD};
@@ -47,19 +45,13 @@ impl Workload {
 
     /// A further process in a container with this profile.
     pub fn exec(profile: Option<LinuxSeccomp>) -> Self {
-        Self {
-            profile,
-            home: RefCell::default(),
-        }
+        Self { profile, home: RefCell::default() }
     }
 }
 
 impl Executor for Workload {
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
-        let process = spec
-            .process()
-            .as_ref()
-            .ok_or_else(|| invalid("the spec has no process"))?;
+        let process = spec.process().as_ref().ok_or_else(|| invalid("the spec has no process"))?;
         check_no_new_privs(process)?;
         empty_absent_capabilities(process)?;
         let environment = environment(process, None)?;
@@ -87,21 +79,12 @@ impl Executor for Workload {
 
 impl Workload {
     fn execute(&self, spec: &Spec) -> Result<Infallible, ExecutorValidationError> {
-        let process = spec
-            .process()
-            .as_ref()
-            .ok_or_else(|| invalid("the spec has no process"))?;
+        let process = spec.process().as_ref().ok_or_else(|| invalid("the spec has no process"))?;
         let environment = environment(process, self.home.borrow().as_deref())?;
         let program = find_program(process, &environment)?;
         let path = c_string(&program.to_string_lossy())?;
-        let arguments = arguments(process)?
-            .iter()
-            .map(|a| c_string(a))
-            .collect::<Result<Vec<_>, _>>()?;
-        let environment = environment
-            .iter()
-            .map(|e| c_string(e))
-            .collect::<Result<Vec<_>, _>>()?;
+        let arguments = arguments(process)?.iter().map(|a| c_string(a)).collect::<Result<Vec<_>, _>>()?;
+        let environment = environment.iter().map(|e| c_string(e)).collect::<Result<Vec<_>, _>>()?;
         nix::unistd::execve(&path, &arguments, &environment)
             .map_err(|errno| invalid(format!("exec {}: {}", program.display(), text(errno))))
     }
@@ -138,27 +121,14 @@ fn empty_absent_capabilities(process: &Process) -> Result<(), ExecutorValidation
     // already unless there is no capability object at all.
     let sets = [
         (CapSet::Bounding, given.is_some()),
-        (
-            CapSet::Ambient,
-            given.is_some_and(|c| c.ambient().is_some()),
-        ),
-        (
-            CapSet::Inheritable,
-            given.is_some_and(|c| c.inheritable().is_some()),
-        ),
-        (
-            CapSet::Effective,
-            given.is_some_and(|c| c.effective().is_some()),
-        ),
-        (
-            CapSet::Permitted,
-            given.is_some_and(|c| c.permitted().is_some()),
-        ),
+        (CapSet::Ambient, given.is_some_and(|c| c.ambient().is_some())),
+        (CapSet::Inheritable, given.is_some_and(|c| c.inheritable().is_some())),
+        (CapSet::Effective, given.is_some_and(|c| c.effective().is_some())),
+        (CapSet::Permitted, given.is_some_and(|c| c.permitted().is_some())),
     ];
     for (set, is_given) in sets {
         if !is_given {
-            caps::clear(None, set)
-                .map_err(|e| invalid(format!("cannot empty the {set:?} capability set: {e}")))?;
+            caps::clear(None, set).map_err(|e| invalid(format!("cannot empty the {set:?} capability set: {e}")))?;
         }
     }
     Ok(())
@@ -167,8 +137,7 @@ fn empty_absent_capabilities(process: &Process) -> Result<(), ExecutorValidation
 /// Loads the container's profile for a further process.
 fn load_profile(profile: &LinuxSeccomp, process: &Process) -> Result<(), ExecutorValidationError> {
     let failed = |e: &dyn Display| invalid(format!("cannot load the seccomp profile: {e}"));
-    let privileged =
-        caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).unwrap_or(false);
+    let privileged = caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).unwrap_or(false);
     if process.no_new_privileges() != Some(true) && !privileged {
         // Capabilities are gone by now, and without either the kernel refuses the filter. Between a process without
         // the profile and one that cannot gain privileges, the second is what the pod's author asked for.
@@ -176,9 +145,7 @@ fn load_profile(profile: &LinuxSeccomp, process: &Process) -> Result<(), Executo
     }
     match initialize_seccomp(profile) {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(invalid(
-            "exec with SCMP_ACT_NOTIFY is not supported by this engine",
-        )),
+        Ok(Some(_)) => Err(invalid("exec with SCMP_ACT_NOTIFY is not supported by this engine")),
         Err(e) => Err(failed(&e)),
     }
 }
@@ -191,10 +158,7 @@ fn arguments(process: &Process) -> Result<&[String], ExecutorValidationError> {
 }
 
 /// The spec's environment in its order, the last of equal names winning, and HOME if it has none.
-fn environment(
-    process: &Process,
-    home: Option<&str>,
-) -> Result<Vec<String>, ExecutorValidationError> {
+fn environment(process: &Process, home: Option<&str>) -> Result<Vec<String>, ExecutorValidationError> {
     let mut seen = HashSet::new();
     let mut environment = Vec::new();
     for entry in process.env().iter().flatten().rev() {
@@ -205,9 +169,7 @@ fn environment(
                 }
             }
             _ => {
-                return Err(invalid(format!(
-                    "invalid environment variable: {entry:?} is not NAME=VALUE"
-                )));
+                return Err(invalid(format!("invalid environment variable: {entry:?} is not NAME=VALUE")));
             }
         }
         if entry.contains('\0') {
@@ -224,24 +186,16 @@ fn environment(
 }
 
 /// The program's path: as it is if it has a slash, else the first in PATH that may be executed.
-fn find_program(
-    process: &Process,
-    environment: &[String],
-) -> Result<PathBuf, ExecutorValidationError> {
+fn find_program(process: &Process, environment: &[String]) -> Result<PathBuf, ExecutorValidationError> {
     let name = arguments(process)?[0].as_str();
     if name.contains('/') {
         return match executable(Path::new(name)) {
             Ok(()) => Ok(name.into()),
-            Err(Errno::ENOENT) => Err(invalid(format!(
-                "exec: {name:?}: stat {name}: no such file or directory"
-            ))),
+            Err(Errno::ENOENT) => Err(invalid(format!("exec: {name:?}: stat {name}: no such file or directory"))),
             Err(errno) => Err(invalid(format!("exec: {name:?}: {}", text(errno)))),
         };
     }
-    let path = environment
-        .iter()
-        .find_map(|entry| entry.strip_prefix("PATH="))
-        .unwrap_or(DEFAULT_PATH);
+    let path = environment.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let mut refusal = None;
     for directory in path.split(':').filter(|d| !d.is_empty()) {
         let candidate = Path::new(directory).join(name);
@@ -253,15 +207,12 @@ fn find_program(
     }
     Err(match refusal {
         Some(errno) if !name.is_empty() => invalid(format!("exec: {name:?}: {}", text(errno))),
-        _ => invalid(format!(
-            "exec: {name:?}: executable file not found in $PATH"
-        )),
+        _ => invalid(format!("exec: {name:?}: executable file not found in $PATH")),
     })
 }
 
 fn executable(path: &Path) -> Result<(), Errno> {
-    let meta =
-        fs::metadata(path).map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    let meta = fs::metadata(path).map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
     if meta.is_dir() {
         return Err(Errno::EISDIR);
     }

@@ -15,8 +15,7 @@ const SLEEP: &str = "sleep 1000";
 
 #[test]
 fn a_container_lives_its_life() {
-    let c =
-        Container::new("echo started; trap 'exit 7' TERM; while :; do sleep 0.01; done").created();
+    let c = Container::new("echo started; trap 'exit 7' TERM; while :; do sleep 0.01; done").created();
     let state = c.status();
     assert_eq!(state["status"], "created");
     assert_eq!(state["id"], "c1");
@@ -36,19 +35,12 @@ fn a_container_lives_its_life() {
     eventually("the end", || c.status()["status"] == "stopped");
     assert_eq!(c.status()["pid"], 0);
     assert_eq!(c.refused(&["kill", "c1", "9"]), "container not running");
-    assert_eq!(
-        c.refused(&["start", "c1"]),
-        "cannot start a container that has stopped"
-    );
+    assert_eq!(c.refused(&["start", "c1"]), "cannot start a container that has stopped");
 
     c.ok(&["delete", "c1"]);
     assert!(!c.dir.path().join("state/c1").exists());
     assert_eq!(c.refused(&["state", "c1"]), "container does not exist");
-    let leaves: Vec<_> = c
-        .cgroups()
-        .into_iter()
-        .filter(|p| p.join("c1").exists())
-        .collect();
+    let leaves: Vec<_> = c.cgroups().into_iter().filter(|p| p.join("c1").exists()).collect();
     assert_eq!(leaves, Vec::<std::path::PathBuf>::new());
 }
 
@@ -64,10 +56,7 @@ fn init_and_exec_run_restricted() {
     let exec = c.wait_for("done-");
     for (who, text) in [("init", init), ("exec", exec)] {
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-            assert!(
-                text.contains(&format!("{set}:\t0000000000000000")),
-                "{who}: {text}"
-            );
+            assert!(text.contains(&format!("{set}:\t0000000000000000")), "{who}: {text}");
         }
         assert!(text.contains("NoNewPrivs:\t1"), "{who}: {text}");
         assert!(text.contains("Seccomp:\t2"), "{who}: {text}");
@@ -84,9 +73,7 @@ fn init_and_exec_run_restricted() {
 #[test]
 fn without_a_profile_unshare_is_not_refused_by_one() {
     let c = Container::new("");
-    let mut spec = c.spec(&format!(
-        "grep Seccomp: /proc/self/status; unshare -U true; echo done; {SLEEP}"
-    ));
+    let mut spec = c.spec(&format!("grep Seccomp: /proc/self/status; unshare -U true; echo done; {SLEEP}"));
     spec["linux"].as_object_mut().unwrap().remove("seccomp");
     c.write_spec(&spec);
     let c = c.running();
@@ -105,19 +92,12 @@ fn capability_sets_that_are_left_out_are_empty() {
         spec["process"]["user"] = json!({ "uid": 0, "gid": 0 });
         spec["process"]["capabilities"] = capabilities;
         if spec["process"]["capabilities"].is_null() {
-            spec["process"]
-                .as_object_mut()
-                .unwrap()
-                .remove("capabilities");
+            spec["process"].as_object_mut().unwrap().remove("capabilities");
         }
         c.write_spec(&spec);
         let c = c.running();
         let text = c.wait_for("done");
-        assert_eq!(
-            text.matches("\t0000000000000000").count(),
-            5,
-            "{label}: {text}"
-        );
+        assert_eq!(text.matches("\t0000000000000000").count(), 5, "{label}: {text}");
     }
 }
 
@@ -146,10 +126,7 @@ fn announced_descriptors_arrive_and_no_other() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"for-the-exec\n").unwrap();
     drop(writer);
-    let output = c.exec(
-        "cat <&3; ls /proc/self/fd | tr '\\n' ' '; echo done",
-        vec![OwnedFd::from(reader)],
-    );
+    let output = c.exec("cat <&3; ls /proc/self/fd | tr '\\n' ' '; echo done", vec![OwnedFd::from(reader)]);
     assert!(output.status.success(), "{}", c.logged());
     let text = c.wait_for("done");
     assert!(text.contains("for-the-exec"), "{text}");
@@ -161,44 +138,25 @@ fn announced_descriptors_arrive_and_no_other() {
 fn inherited_descriptors_do_not_leak() {
     use command_fds::{CommandFdExt, FdMapping};
 
-    let c = Container::new(&format!(
-        "ls /proc/self/fd | tr '\\n' ' '; echo done; {SLEEP}"
-    ));
+    let c = Container::new(&format!("ls /proc/self/fd | tr '\\n' ' '; echo done; {SLEEP}"));
     let out = fs::File::create(c.out()).unwrap();
-    let stray = |n| FdMapping {
-        parent_fd: OwnedFd::from(fs::File::open("/").unwrap()),
-        child_fd: n,
-    };
+    let stray = |n| FdMapping { parent_fd: OwnedFd::from(fs::File::open("/").unwrap()), child_fd: n };
     let mut create = c.engine();
-    create
-        .arg("create")
-        .arg("--bundle")
-        .arg(c.bundle())
-        .arg("c1");
-    create
-        .stdout(out.try_clone().unwrap())
-        .stderr(out.try_clone().unwrap());
-    create
-        .fd_mappings(vec![stray(3), stray(4), stray(20)])
-        .unwrap();
+    create.arg("create").arg("--bundle").arg(c.bundle()).arg("c1");
+    create.stdout(out.try_clone().unwrap()).stderr(out.try_clone().unwrap());
+    create.fd_mappings(vec![stray(3), stray(4), stray(20)]).unwrap();
     assert!(create.status().unwrap().success(), "{}", c.logged());
     c.ok(&["start", "c1"]);
     assert!(c.wait_for("done").contains("0 1 2 3 done"));
 
     fs::write(c.out(), "").unwrap();
     let mut exec = c.engine();
-    exec.arg("exec")
-        .arg("--detach")
-        .arg("--process")
-        .arg(c.process("ls /proc/self/fd | tr '\\n' ' '; echo done"));
+    exec.arg("exec").arg("--detach").arg("--process").arg(c.process("ls /proc/self/fd | tr '\\n' ' '; echo done"));
     exec.arg("c1").stdout(out.try_clone().unwrap()).stderr(out);
     exec.fd_mappings(vec![stray(3), stray(20)]).unwrap();
     assert!(exec.status().unwrap().success(), "{}", c.logged());
     let text = c.wait_for("done");
-    assert!(
-        text.trim_start_matches('\0').contains("0 1 2 3 done"),
-        "{text}"
-    );
+    assert!(text.trim_start_matches('\0').contains("0 1 2 3 done"), "{text}");
 }
 
 #[test]
@@ -214,28 +172,14 @@ fn announcing_more_than_is_open_is_refused() {
 fn socket_activation_of_the_shim_does_not_reach_the_container() {
     use command_fds::{CommandFdExt, FdMapping};
 
-    let c = Container::new(&format!(
-        "ls /proc/self/fd | tr '\\n' ' '; env; echo done; {SLEEP}"
-    ));
+    let c = Container::new(&format!("ls /proc/self/fd | tr '\\n' ' '; env; echo done; {SLEEP}"));
     let out = fs::File::create(c.out()).unwrap();
     let mut create = c.engine();
-    create
-        .env("LISTEN_FDS", "1")
-        .env("LISTEN_PID", "1")
-        .env("LISTEN_FDNAMES", "x");
-    create
-        .arg("create")
-        .arg("--bundle")
-        .arg(c.bundle())
-        .arg("c1");
+    create.env("LISTEN_FDS", "1").env("LISTEN_PID", "1").env("LISTEN_FDNAMES", "x");
+    create.arg("create").arg("--bundle").arg(c.bundle()).arg("c1");
     create.stdout(out.try_clone().unwrap()).stderr(out);
     let parent_fd = OwnedFd::from(fs::File::open("/").unwrap());
-    create
-        .fd_mappings(vec![FdMapping {
-            parent_fd,
-            child_fd: 3,
-        }])
-        .unwrap();
+    create.fd_mappings(vec![FdMapping { parent_fd, child_fd: 3 }]).unwrap();
     assert!(create.status().unwrap().success(), "{}", c.logged());
     c.ok(&["start", "c1"]);
     let text = c.wait_for("done");
@@ -253,17 +197,7 @@ fn the_environment_is_the_specs_in_order() {
     let c = c.running();
     let text = c.wait_for("C=a=b\nHOME=/\n");
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(
-        lines,
-        [
-            "PATH=/usr/bin:/bin",
-            "A=2",
-            "B=3",
-            "EMPTY=",
-            "C=a=b",
-            "HOME=/"
-        ]
-    );
+    assert_eq!(lines, ["PATH=/usr/bin:/bin", "A=2", "B=3", "EMPTY=", "C=a=b", "HOME=/"]);
 }
 
 /// A change to a spec.
@@ -274,57 +208,22 @@ type Change = Box<dyn Fn(&mut Value)>;
 fn a_refused_create_leaves_nothing() {
     let no_such = "no such file or directory";
     let cases: Vec<(&str, Change, &str)> = vec![
-        (
-            "absolute",
-            Box::new(|s| s["process"]["args"] = json!(["/nothing"])),
-            no_such,
-        ),
+        ("absolute", Box::new(|s| s["process"]["args"] = json!(["/nothing"])), no_such),
         (
             "in PATH",
             Box::new(|s| s["process"]["args"] = json!(["nothing"])),
             "exec: \"nothing\": executable file not found in $PATH",
         ),
-        (
-            "directory",
-            Box::new(|s| s["process"]["args"] = json!(["/usr"])),
-            "exec: \"/usr\": is a directory",
-        ),
-        (
-            "no permission",
-            Box::new(|s| s["process"]["args"] = json!(["/proc/version"])),
-            "permission denied",
-        ),
-        (
-            "no arguments",
-            Box::new(|s| s["process"]["args"] = json!([])),
-            "process.args must not be empty",
-        ),
-        (
-            "environment",
-            Box::new(|s| s["process"]["env"] = json!(["=x"])),
-            "invalid environment variable",
-        ),
-        (
-            "cgroup root",
-            Box::new(|s| s["linux"]["cgroupsPath"] = json!("/")),
-            "is not a cgroup below the root",
-        ),
-        (
-            "our own cgroup",
-            Box::new(|s| s["linux"]["cgroupsPath"] = json!("")),
-            "is not a cgroup below the root",
-        ),
-        (
-            "action",
-            Box::new(|s| s["linux"]["seccomp"]["defaultAction"] = json!("SCMP_ACT_X")),
-            "SCMP_ACT_X",
-        ),
+        ("directory", Box::new(|s| s["process"]["args"] = json!(["/usr"])), "exec: \"/usr\": is a directory"),
+        ("no permission", Box::new(|s| s["process"]["args"] = json!(["/proc/version"])), "permission denied"),
+        ("no arguments", Box::new(|s| s["process"]["args"] = json!([])), "process.args must not be empty"),
+        ("environment", Box::new(|s| s["process"]["env"] = json!(["=x"])), "invalid environment variable"),
+        ("cgroup root", Box::new(|s| s["linux"]["cgroupsPath"] = json!("/")), "is not a cgroup below the root"),
+        ("our own cgroup", Box::new(|s| s["linux"]["cgroupsPath"] = json!("")), "is not a cgroup below the root"),
+        ("action", Box::new(|s| s["linux"]["seccomp"]["defaultAction"] = json!("SCMP_ACT_X")), "SCMP_ACT_X"),
         (
             "hook",
-            Box::new(|s| {
-                s["hooks"] =
-                    json!({ "createRuntime": [{ "path": "/bin/false", "args": ["false"] }] })
-            }),
+            Box::new(|s| s["hooks"] = json!({ "createRuntime": [{ "path": "/bin/false", "args": ["false"] }] })),
             "hook",
         ),
     ];
@@ -340,11 +239,7 @@ fn a_refused_create_leaves_nothing() {
         assert!(!logged.contains('\n'), "{label}: {logged:?}");
         assert!(!c.dir.path().join("state/c1").exists(), "{label}");
         assert!(!c.dir.path().join("init.pid").exists(), "{label}");
-        let left: Vec<_> = c
-            .cgroups()
-            .into_iter()
-            .filter(|p| p.join("c1").exists())
-            .collect();
+        let left: Vec<_> = c.cgroups().into_iter().filter(|p| p.join("c1").exists()).collect();
         assert!(left.is_empty(), "{label}: {left:?}");
     }
 }
@@ -353,26 +248,14 @@ fn a_refused_create_leaves_nothing() {
 fn a_refused_exec_leaves_the_container_unharmed() {
     let c = Container::new(SLEEP).running();
     for (program, message) in [
-        (
-            "nothing",
-            "exec: \"nothing\": executable file not found in $PATH",
-        ),
-        (
-            "/nothing",
-            "exec: \"/nothing\": stat /nothing: no such file or directory",
-        ),
+        ("nothing", "exec: \"nothing\": executable file not found in $PATH"),
+        ("/nothing", "exec: \"/nothing\": stat /nothing: no such file or directory"),
     ] {
         let path = c.process("");
         let mut process: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         process["args"] = json!([program]);
         fs::write(&path, process.to_string()).unwrap();
-        let message_logged = c.refused(&[
-            "exec",
-            "--detach",
-            "--process",
-            path.to_str().unwrap(),
-            "c1",
-        ]);
+        let message_logged = c.refused(&["exec", "--detach", "--process", path.to_str().unwrap(), "c1"]);
         assert!(message_logged.contains(message), "{message_logged}");
     }
     assert_eq!(c.status()["status"], "running");
@@ -383,15 +266,7 @@ fn a_refused_exec_leaves_the_container_unharmed() {
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "identity.json",
-            "notify.sock",
-            "state.json",
-            "youki_config.json"
-        ]
-    );
+    assert_eq!(names, ["identity.json", "notify.sock", "state.json", "youki_config.json"]);
 }
 
 #[test]
@@ -415,10 +290,7 @@ fn a_signal_to_a_created_container_does_not_start_or_spoil_it() {
     // A real-time signal, by number and by name.
     c.ok(&["kill", "c1", "37"]);
     c.ok(&["kill", "c1", "SIGRTMIN+3"]);
-    assert_eq!(
-        c.refused(&["kill", "c1", "NOSUCH"]),
-        "unknown signal \"NOSUCH\""
-    );
+    assert_eq!(c.refused(&["kill", "c1", "NOSUCH"]), "unknown signal \"NOSUCH\"");
 }
 
 #[test]
@@ -429,10 +301,7 @@ fn a_created_container_can_be_killed_and_deleted() {
     c.ok(&["delete", "c1"]);
 
     let c = Container::new(SLEEP).running();
-    assert_eq!(
-        c.refused(&["delete", "c1"]),
-        "cannot delete container c1 that is not stopped: running"
-    );
+    assert_eq!(c.refused(&["delete", "c1"]), "cannot delete container c1 that is not stopped: running");
     c.ok(&["delete", "--force", "c1"]);
     c.ok(&["delete", "--force", "c1"]);
     assert_eq!(c.refused(&["delete", "c1"]), "container does not exist");
@@ -442,8 +311,7 @@ fn a_created_container_can_be_killed_and_deleted() {
 fn kill_all_reaches_every_process() {
     let c = Container::new(&format!("{SLEEP} & {SLEEP} & echo started; wait")).running();
     c.wait_for("started");
-    let pids =
-        || serde_json::from_str::<Vec<i32>>(&c.ok(&["ps", "--format", "json", "c1"])).unwrap();
+    let pids = || serde_json::from_str::<Vec<i32>>(&c.ok(&["ps", "--format", "json", "c1"])).unwrap();
     eventually("three processes", || pids().len() == 3);
     c.ok(&["kill", "--all", "c1", "KILL"]);
     eventually("the end of all", || pids().is_empty());
@@ -465,10 +333,7 @@ fn a_reused_pid_is_not_mistaken_for_the_container() {
     assert_eq!(c.status()["status"], "stopped");
     assert_eq!(c.refused(&["kill", "c1", "KILL"]), "container not running");
     c.ok(&["delete", "--force", "c1"]);
-    assert!(
-        stranger.try_wait().unwrap().is_none(),
-        "a stranger was killed"
-    );
+    assert!(stranger.try_wait().unwrap().is_none(), "a stranger was killed");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
 }
@@ -483,11 +348,7 @@ fn pause_stops_and_resume_goes_on() {
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(fs::metadata(c.out()).unwrap().len(), before);
     assert!(c.exec("true", Vec::new()).status.code() == Some(1));
-    assert!(
-        c.logged().contains("cannot exec in a paused container"),
-        "{}",
-        c.logged()
-    );
+    assert!(c.logged().contains("cannot exec in a paused container"), "{}", c.logged());
     c.ok(&["resume", "c1"]);
     assert_eq!(c.status()["status"], "running");
     eventually("ticks", || fs::metadata(c.out()).unwrap().len() > before);
@@ -503,11 +364,7 @@ fn pause_stops_and_resume_goes_on() {
 fn update_changes_limits() {
     let c = Container::new(SLEEP).running();
     let file = c.dir.path().join("resources.json");
-    fs::write(
-        &file,
-        json!({ "cpu": { "shares": 2048 }, "memory": { "limit": 134217728 } }).to_string(),
-    )
-    .unwrap();
+    fs::write(&file, json!({ "cpu": { "shares": 2048 }, "memory": { "limit": 134217728 } }).to_string()).unwrap();
     c.ok(&["update", "--resources", file.to_str().unwrap(), "c1"]);
     let limits: Vec<String> = c
         .cgroups()
@@ -519,10 +376,7 @@ fn update_changes_limits() {
     for junk in ["", "{", "[]", "{\"memory\":{\"limit\":\"x\"}}"] {
         fs::write(&file, junk).unwrap();
         let message = c.refused(&["update", "--resources", file.to_str().unwrap(), "c1"]);
-        assert!(
-            message.contains("cannot parse the resources"),
-            "{junk}: {message}"
-        );
+        assert!(message.contains("cannot parse the resources"), "{junk}: {message}");
     }
 }
 
@@ -531,9 +385,7 @@ fn a_terminal_comes_through_the_console_socket() {
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
     let c = Container::new("");
-    let mut spec = c.spec(&format!(
-        "test -t 0 && test -t 1 && echo is-a-terminal; {SLEEP}"
-    ));
+    let mut spec = c.spec(&format!("test -t 0 && test -t 1 && echo is-a-terminal; {SLEEP}"));
     spec["process"]["terminal"] = json!(true);
     c.write_spec(&spec);
     let socket = c.dir.path().join("console.sock");
@@ -543,13 +395,7 @@ fn a_terminal_comes_through_the_console_socket() {
     assert!(message.contains("console socket"), "{message}");
 
     let mut create = c.engine();
-    create
-        .arg("create")
-        .arg("--bundle")
-        .arg(c.bundle())
-        .arg("--console-socket")
-        .arg(&socket)
-        .arg("c1");
+    create.arg("create").arg("--bundle").arg(c.bundle()).arg("--console-socket").arg(&socket).arg("c1");
     let status = create.stdout(std::process::Stdio::null()).status().unwrap();
     assert!(status.success(), "{}", c.logged());
     let (peer, _) = listener.accept().unwrap();

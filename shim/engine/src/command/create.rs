@@ -18,14 +18,11 @@ pub fn create(arguments: &Create, root: &Path, systemd: bool) -> anyhow::Result<
     if directory.exists() {
         bail!("container with given ID already exists");
     }
-    let spec =
-        Spec::load(arguments.bundle.join("config.json")).context("cannot load config.json")?;
+    let spec = Spec::load(arguments.bundle.join("config.json")).context("cannot load config.json")?;
     check(&spec)?;
 
     let result = build(arguments, root, systemd).and_then(|pid| {
-        Identity::of(pid)
-            .context("the container's init is gone")?
-            .save(&directory)?;
+        Identity::of(pid).context("the container's init is gone")?.save(&directory)?;
         confirm_pid_file(arguments.pid_file.as_deref(), pid)
     });
     if result.is_err() {
@@ -36,17 +33,11 @@ pub fn create(arguments: &Create, root: &Path, systemd: bool) -> anyhow::Result<
 
 /// What libcontainer would accept, and what must not be.
 fn check(spec: &Spec) -> anyhow::Result<()> {
-    let process = spec
-        .process()
-        .as_ref()
-        .context("config.json has no process")?;
+    let process = spec.process().as_ref().context("config.json has no process")?;
     if process.args().as_ref().is_none_or(Vec::is_empty) {
         bail!("process.args must not be empty");
     }
-    let linux = spec
-        .linux()
-        .as_ref()
-        .context("config.json has no linux section")?;
+    let linux = spec.linux().as_ref().context("config.json has no linux section")?;
     match linux.cgroups_path() {
         Some(path) => state::check_cgroup_path(path),
         None => Ok(()),
@@ -72,13 +63,9 @@ fn build(arguments: &Create, root: &Path, systemd: bool) -> anyhow::Result<i32> 
 /// libcontainer only warns if it cannot write the file.
 fn confirm_pid_file(path: Option<&Path>, pid: i32) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
-    let written = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the pid file {}", path.display()))?;
+    let written = fs::read_to_string(path).with_context(|| format!("cannot read the pid file {}", path.display()))?;
     if written.trim() != pid.to_string() {
-        bail!(
-            "the pid file {} holds {written:?}, not {pid}",
-            path.display()
-        );
+        bail!("the pid file {} holds {written:?}, not {pid}", path.display());
     }
     Ok(())
 }

@@ -17,24 +17,17 @@ pub fn delete(arguments: &Delete, root: &Path) -> anyhow::Result<()> {
     let mut container = match state::load(root, &arguments.container_id) {
         // A create that was killed half-way leaves a directory without a readable state.
         Err(_) if arguments.force => {
-            return std::fs::remove_dir_all(&directory)
-                .context("cannot remove the container's state");
+            return std::fs::remove_dir_all(&directory).context("cannot remove the container's state");
         }
         other => other?,
     };
     let status = container.status();
     if !arguments.force && !matches!(status, ContainerStatus::Stopped | ContainerStatus::Created) {
-        bail!(
-            "cannot delete container {} that is not stopped: {}",
-            arguments.container_id,
-            state::word(status)
-        );
+        bail!("cannot delete container {} that is not stopped: {}", arguments.container_id, state::word(status));
     }
     // Removing the cgroup kills what is in it: refuse one that is not the container's own.
     if let Ok(config) = container.spec() {
         state::check_cgroup_path(&config.cgroup_path)?;
     }
-    container
-        .delete(arguments.force)
-        .context("cannot delete the container")
+    container.delete(arguments.force).context("cannot delete the container")
 }

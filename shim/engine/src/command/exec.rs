@@ -25,15 +25,11 @@ pub fn exec(arguments: &Exec, root: &Path) -> anyhow::Result<u8> {
         ContainerStatus::Paused => {
             bail!("cannot exec in a paused container (use --ignore-paused to override)")
         }
-        other => bail!(
-            "cannot exec in a container in the {} state",
-            state::word(other)
-        ),
+        other => bail!("cannot exec in a container in the {} state", state::word(other)),
     }
     let profile = profile(&container)?;
     let room = Room::new(&container)?;
-    let pid = build(arguments, &room, profile)
-        .context("exec failed: unable to start container process")?;
+    let pid = build(arguments, &room, profile).context("exec failed: unable to start container process")?;
     drop(room);
     if arguments.detach {
         return Ok(0);
@@ -43,18 +39,12 @@ pub fn exec(arguments: &Exec, root: &Path) -> anyhow::Result<u8> {
 
 /// The profile that the container's init runs under.
 fn profile(container: &Container) -> anyhow::Result<Option<LinuxSeccomp>> {
-    let spec =
-        Spec::load(container.bundle().join("config.json")).context("cannot load config.json")?;
-    Ok(spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.seccomp().clone()))
+    let spec = Spec::load(container.bundle().join("config.json")).context("cannot load config.json")?;
+    Ok(spec.linux().as_ref().and_then(|linux| linux.seccomp().clone()))
 }
 
 fn build(arguments: &Exec, room: &Room, profile: Option<LinuxSeccomp>) -> anyhow::Result<i32> {
-    let (user, group) = arguments
-        .user
-        .map_or((None, None), |(user, group)| (Some(user), group));
+    let (user, group) = arguments.user.map_or((None, None), |(user, group)| (Some(user), group));
     let pid = ContainerBuilder::new(arguments.container_id.clone(), SyscallType::default())
         .with_executor(Workload::exec(profile))
         .with_root_path(&room.root)?

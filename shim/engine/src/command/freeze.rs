@@ -11,10 +11,7 @@ use crate::state;
 pub fn pause(arguments: &Pause, root: &Path) -> anyhow::Result<()> {
     let mut container = state::load(root, &arguments.container_id)?;
     if !container.can_pause() {
-        bail!(
-            "container not running or created: {}",
-            state::word(container.status())
-        );
+        bail!("container not running or created: {}", state::word(container.status()));
     }
     container.pause().context("cannot pause the container")
 }

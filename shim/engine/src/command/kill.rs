@@ -14,8 +14,7 @@ use crate::{state, sys};
 /// Sends a signal to the init, or to every process of the container. The recorded status stays as it is: whether the
 /// process ends is up to it.
 pub fn kill(arguments: &Kill, root: &Path) -> anyhow::Result<()> {
-    let signal = sys::signal(&arguments.signal)
-        .with_context(|| format!("unknown signal {:?}", arguments.signal))?;
+    let signal = sys::signal(&arguments.signal).with_context(|| format!("unknown signal {:?}", arguments.signal))?;
     let container = state::load(root, &arguments.container_id)?;
     if arguments.all {
         return kill_all(&container, signal);
@@ -63,10 +62,7 @@ fn signal_all(cgroups: &impl CgroupManager, signal: Signal) -> anyhow::Result<()
     let Ok(pids) = cgroups.get_all_pids() else {
         return Ok(());
     };
-    for pid in pids
-        .into_iter()
-        .filter_map(|pid| Pid::from_raw(pid.as_raw()))
-    {
+    for pid in pids.into_iter().filter_map(|pid| Pid::from_raw(pid.as_raw())) {
         match kill_process(pid, signal) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(e) => return Err(e).context("cannot send the signal"),

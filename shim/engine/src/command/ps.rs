@@ -11,11 +11,7 @@ use crate::state;
 /// Prints the pids, as the runtime's namespace numbers them: a JSON array, or one per line.
 pub fn ps(arguments: &Ps, root: &Path) -> anyhow::Result<()> {
     let container = state::load(root, &arguments.container_id)?;
-    let mut pids: Vec<i32> = state::cgroups(&container)?
-        .get_all_pids()?
-        .iter()
-        .map(|pid| pid.as_raw())
-        .collect();
+    let mut pids: Vec<i32> = state::cgroups(&container)?.get_all_pids()?.iter().map(|pid| pid.as_raw()).collect();
     pids.sort_unstable();
     match arguments.format.as_str() {
         "json" => println!("{}", serde_json::to_string(&pids)?),

@@ -15,9 +15,6 @@ pub fn start(arguments: &Start, root: &Path) -> anyhow::Result<()> {
         ContainerStatus::Created => container.start().context("cannot start the container"),
         ContainerStatus::Stopped => bail!("cannot start a container that has stopped"),
         ContainerStatus::Running => bail!("cannot start an already running container"),
-        other => bail!(
-            "cannot start a container in the {} state",
-            state::word(other)
-        ),
+        other => bail!("cannot start a container in the {} state", state::word(other)),
     }
 }

@@ -33,11 +33,7 @@ pub fn state(arguments: &State, root: &Path) -> anyhow::Result<()> {
     let printed = Printed {
         oci_version: &container.state.oci_version,
         id: container.id(),
-        pid: if stopped {
-            0
-        } else {
-            container.state.pid.unwrap_or(0)
-        },
+        pid: if stopped { 0 } else { container.state.pid.unwrap_or(0) },
         status: state::word(container.status()),
         bundle: container.bundle(),
         rootfs: fs::canonicalize(container.bundle().join("rootfs")).ok(),

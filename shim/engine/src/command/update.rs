@@ -50,10 +50,7 @@ fn parse(text: &[u8]) -> serde_json::Result<LinuxResources> {
 
 fn read(source: impl Read) -> anyhow::Result<Vec<u8>> {
     let mut text = Vec::new();
-    source
-        .take(LIMIT + 1)
-        .read_to_end(&mut text)
-        .context("cannot read the resources")?;
+    source.take(LIMIT + 1).read_to_end(&mut text).context("cannot read the resources")?;
     if text.len() as u64 > LIMIT {
         bail!("the resources are larger than {LIMIT} bytes");
     }

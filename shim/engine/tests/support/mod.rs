@@ -22,17 +22,10 @@ impl Container {
     /// A bundle that runs a shell script as an ordinary restricted pod does.
     pub fn new(script: &str) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "containers are made by root: run these tests as root"
-        );
+        assert!(rustix::process::geteuid().is_root(), "containers are made by root: run these tests as root");
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("zerocap-engine-test-{}-{serial}", std::process::id());
-        let container = Self {
-            id: "c1".into(),
-            dir: tempfile::tempdir().unwrap(),
-            group: name,
-        };
+        let container = Self { id: "c1".into(), dir: tempfile::tempdir().unwrap(), group: name };
         for name in ["proc", "dev", "tmp", "bin", "usr", "lib", "lib64", "etc"] {
             fs::create_dir_all(container.bundle().join("rootfs").join(name)).unwrap();
         }
@@ -45,8 +38,7 @@ impl Container {
     }
 
     pub fn spec(&self, script: &str) -> Value {
-        let mut spec: Value =
-            serde_json::from_str(include_str!("../fixtures/restricted.json")).unwrap();
+        let mut spec: Value = serde_json::from_str(include_str!("../fixtures/restricted.json")).unwrap();
         spec["process"]["args"] = json!(["/bin/sh", "-c", script]);
         spec["linux"]["cgroupsPath"] = json!(format!("/{}/{}", self.group, self.id));
         for name in ["bin", "usr", "lib", "lib64"] {
@@ -84,11 +76,7 @@ impl Container {
     pub fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         text
     }
 
@@ -119,11 +107,7 @@ impl Container {
 
     /// `create`, its workload's output going to [`Self::out`]; descriptors from 3 on are handed over.
     pub fn create(&self, handed: Vec<OwnedFd>) -> Output {
-        let out = fs::File::options()
-            .append(true)
-            .create(true)
-            .open(self.out())
-            .unwrap();
+        let out = fs::File::options().append(true).create(true).open(self.out()).unwrap();
         let mut command = self.engine();
         command
             .arg("create")
@@ -141,11 +125,7 @@ impl Container {
     #[track_caller]
     pub fn created(self) -> Self {
         let output = self.create(Vec::new());
-        assert!(
-            output.status.success(),
-            "{}",
-            fs::read_to_string(self.out()).unwrap()
-        );
+        assert!(output.status.success(), "{}", fs::read_to_string(self.out()).unwrap());
         self
     }
 
@@ -167,11 +147,7 @@ impl Container {
 
     /// A detached exec of a script, its output appended to [`Self::out`].
     pub fn exec(&self, script: &str, handed: Vec<OwnedFd>) -> Output {
-        let out = fs::File::options()
-            .append(true)
-            .create(true)
-            .open(self.out())
-            .unwrap();
+        let out = fs::File::options().append(true).create(true).open(self.out()).unwrap();
         let mut command = self.engine();
         command
             .arg("exec")
@@ -223,29 +199,14 @@ fn finish(command: &mut Command) -> Output {
 }
 
 fn hand_over(command: &mut Command, handed: Vec<OwnedFd>) {
-    let mappings = handed
-        .into_iter()
-        .zip(3..)
-        .map(|(parent_fd, child_fd)| FdMapping {
-            parent_fd,
-            child_fd,
-        })
-        .collect();
+    let mappings = handed.into_iter().zip(3..).map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
     command.fd_mappings(mappings).unwrap();
 }
 
 fn groups_named(name: &str) -> Vec<PathBuf> {
     let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
-    hierarchies.extend(
-        fs::read_dir("/sys/fs/cgroup")
-            .unwrap()
-            .map(|e| e.unwrap().path()),
-    );
-    hierarchies
-        .into_iter()
-        .map(|h| h.join(name))
-        .filter(|p| p.exists())
-        .collect()
+    hierarchies.extend(fs::read_dir("/sys/fs/cgroup").unwrap().map(|e| e.unwrap().path()));
+    hierarchies.into_iter().map(|h| h.join(name)).filter(|p| p.exists()).collect()
 }
 
 /// Waits for a condition, at most ten seconds.
@@ -253,10 +214,7 @@ fn groups_named(name: &str) -> Vec<PathBuf> {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "waited in vain for {what}"
-        );
+        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
