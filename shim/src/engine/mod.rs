@@ -1,0 +1,258 @@
+//! The engine: the program that makes containers, behind runc's command line.
+//!
+//! runc, crun, youki and the embedded `zerocap-engine` all speak it. An engine is a process of its own
+//! for every call; what it says is read from its JSON log, as the other shims do.
+
+mod call;
+mod choose;
+mod errors;
+
+pub use call::Stdio;
+pub use choose::Kind;
+pub use errors::EngineError;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use call::Call;
+use command_fds::FdMapping;
+
+use crate::options::Options;
+use crate::reaper::{ExitWatch, Reaper};
+
+/// Where the engine keeps its state unless the options say otherwise; the path of the other shims.
+const DEFAULT_ROOT: &str = "/run/containerd/runc";
+/// Bound on creating a container or an exec: slow disks and cgroups take long, an engine that hangs
+/// must not take for ever.
+const LONG: Duration = Duration::from_secs(120);
+/// Bound on every other call.
+const SHORT: Duration = Duration::from_secs(30);
+
+/// One engine with the settings of one container.
+#[derive(Clone)]
+pub struct Engine {
+    kind: Kind,
+    program: PathBuf,
+    root: PathBuf,
+    systemd_cgroup: bool,
+    no_pivot: bool,
+    no_new_keyring: bool,
+    reaper: Reaper,
+}
+
+/// What starting a process in a container needs, for `create` and `exec` alike.
+pub struct Spawn<'a> {
+    /// The container's bundle: log file and working directory.
+    pub bundle: &'a Path,
+    /// Where the engine writes the new process id.
+    pub pid_file: &'a Path,
+    /// Where the engine sends the terminal, if there is one.
+    pub console_socket: Option<&'a Path>,
+    /// Standard streams of the new process.
+    pub stdio: Stdio,
+    /// Descriptors that the new process gets, numbered from 3 without gaps.
+    pub fds: Vec<FdMapping>,
+}
+
+impl Engine {
+    /// The engine that `options` ask for.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`] when it is not installed.
+    pub fn new(options: &Options, namespace: &str, reaper: Reaper) -> Result<Self, EngineError> {
+        let (kind, program) = choose::choose(options)?;
+        let root = match options.root.as_str() {
+            "" => DEFAULT_ROOT,
+            root => root,
+        };
+        Ok(Self {
+            kind,
+            program,
+            root: Path::new(root).join(namespace),
+            systemd_cgroup: options.systemd_cgroup,
+            no_pivot: options.no_pivot_root,
+            no_new_keyring: options.no_new_keyring,
+            reaper,
+        })
+    }
+
+    /// Which engine this is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The engine's program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// `create`: the container exists afterwards, its first process waits for [`Engine::start`].
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn create(&self, id: &str, spawn: Spawn<'_>) -> Result<(), EngineError> {
+        let mut args = arguments(["create", "--bundle"]);
+        args.push(spawn.bundle.into());
+        if self.no_pivot {
+            args.push("--no-pivot".into());
+        }
+        if self.no_new_keyring {
+            args.push("--no-new-keyring".into());
+        }
+        self.spawn(id, args, spawn).await
+    }
+
+    /// `exec`: runs the process that the JSON file `process` describes in container `id`.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn exec(&self, id: &str, process: &Path, spawn: Spawn<'_>) -> Result<(), EngineError> {
+        let mut args = arguments(["exec", "--detach", "--process"]);
+        args.push(process.into());
+        self.spawn(id, args, spawn).await
+    }
+
+    async fn spawn(&self, id: &str, mut args: Vec<OsString>, spawn: Spawn<'_>) -> Result<(), EngineError> {
+        args.push("--pid-file".into());
+        args.push(spawn.pid_file.into());
+        if let Some(socket) = spawn.console_socket {
+            args.push("--console-socket".into());
+            args.push(socket.into());
+        }
+        if !spawn.fds.is_empty() {
+            // The number must be exactly what is open: runc hands on its own descriptors otherwise.
+            args.push("--preserve-fds".into());
+            args.push(spawn.fds.len().to_string().into());
+        }
+        args.push(id.into());
+        self.call(Call { bundle: spawn.bundle, args, stdio: spawn.stdio, fds: spawn.fds, limit: LONG }).await.map(drop)
+    }
+
+    /// `start`: lets the first process of a created container go on.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn start(&self, id: &str, bundle: &Path) -> Result<(), EngineError> {
+        self.simple(bundle, LONG, ["start", id]).await
+    }
+
+    /// Begins `start` without waiting for it: the engine's end arrives in the returned watch, its
+    /// words in the log of `bundle`.
+    ///
+    /// # Errors
+    /// When the engine cannot be run at all.
+    pub fn begin_start(&self, id: &str, bundle: &Path) -> Result<Running, EngineError> {
+        self.begin(Call {
+            bundle,
+            args: arguments(["start", id]),
+            stdio: Stdio::Captured,
+            fds: Vec::new(),
+            limit: LONG,
+        })
+    }
+
+    /// `kill`: sends a signal to the first process, or to all.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn kill(&self, id: &str, bundle: &Path, signal: u32, all: bool) -> Result<(), EngineError> {
+        let number = signal.to_string();
+        let mut args = arguments(["kill"]);
+        if all {
+            args.push("--all".into());
+        }
+        args.extend([id.into(), number.into()]);
+        self.call(Call::short(bundle, args)).await.map(drop)
+    }
+
+    /// `delete`, by force if asked: the engine's state and the cgroups are gone afterwards.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn delete(&self, id: &str, bundle: &Path, force: bool) -> Result<(), EngineError> {
+        let mut args = arguments(["delete"]);
+        if force {
+            args.push("--force".into());
+        }
+        args.push(id.into());
+        self.call(Call::short(bundle, args)).await.map(drop)
+    }
+
+    /// `pause`: freezes all processes.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn pause(&self, id: &str, bundle: &Path) -> Result<(), EngineError> {
+        self.simple(bundle, SHORT, ["pause", id]).await
+    }
+
+    /// `resume`: thaws all processes.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn resume(&self, id: &str, bundle: &Path) -> Result<(), EngineError> {
+        self.simple(bundle, SHORT, ["resume", id]).await
+    }
+
+    /// `update`: applies resource limits, given as the OCI `linux.resources` JSON.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn update(&self, id: &str, bundle: &Path, resources: &[u8]) -> Result<(), EngineError> {
+        let call = Call {
+            stdio: Stdio::input(resources).map_err(|error| self.cannot_run(error))?,
+            ..Call::short(bundle, arguments(["update", "--resources", "-", id]))
+        };
+        self.call(call).await.map(drop)
+    }
+
+    /// `features`: the OCI features document. Runs without the reaper, for the `-info` action.
+    ///
+    /// # Errors
+    /// When the engine cannot be run or fails.
+    pub fn features(&self) -> Result<Vec<u8>, EngineError> {
+        let output = std::process::Command::new(&self.program)
+            .arg("features")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .map_err(|error| self.cannot_run(error))?;
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            let text = String::from_utf8_lossy(&output.stderr);
+            Err(EngineError::Failed(text.trim().to_owned()))
+        }
+    }
+
+    async fn simple<const N: usize>(&self, bundle: &Path, limit: Duration, args: [&str; N]) -> Result<(), EngineError> {
+        let call = Call { limit, ..Call::short(bundle, arguments(args)) };
+        self.call(call).await.map(drop)
+    }
+
+    /// Flags that stand before the verb.
+    fn global_arguments(&self, bundle: &Path) -> Vec<OsString> {
+        let mut args = arguments(["--root"]);
+        args.push(self.root.clone().into());
+        args.push("--log".into());
+        args.push(bundle.join(errors::LOG_FILE).into());
+        args.extend(arguments(["--log-format", "json"]));
+        if self.systemd_cgroup {
+            args.push("--systemd-cgroup".into());
+        }
+        args
+    }
+}
+
+/// An engine call that is under way.
+pub struct Running {
+    /// Tells when the engine ends.
+    pub exit: ExitWatch,
+    pub(crate) finish: call::Finish,
+}
+
+fn arguments<const N: usize>(args: [&str; N]) -> Vec<OsString> {
+    args.iter().map(OsStr::new).map(OsString::from).collect()
+}

@@ -1,0 +1,97 @@
+//! `binary://`: a program of the administrator's that reads a container's output.
+//!
+//! It gets stdout and stderr as descriptors 3 and 4 and closes descriptor 5 when it is ready.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::{Owner, nonblocking, pipe};
+use crate::reaper::{ExitWatch, Reaper};
+
+/// How long a logger may take to get ready.
+const READY: Duration = Duration::from_secs(30);
+/// How long it may take to end once its input has ended, and again after SIGTERM.
+const END: Duration = Duration::from_secs(6);
+
+/// A running logger.
+pub(super) struct Logger {
+    pid: i32,
+    exit: ExitWatch,
+}
+
+impl Logger {
+    pub(super) async fn start(
+        command: &[String],
+        owner: &Owner,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        reaper: &Reaper,
+    ) -> io::Result<Self> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        };
+        let (ready, signal) = pipe()?;
+        let mut process = Command::new(program);
+        process
+            .args(arguments)
+            .env("CONTAINER_ID", &owner.container)
+            .env("CONTAINER_NAMESPACE", &owner.namespace)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let fds = [stdout, stderr, signal];
+        let mappings = (3..).zip(fds).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+        process.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
+        let (child, exit) = reaper.spawn(&mut process)?;
+        drop(process);
+        let logger = Self { pid: i32::try_from(child.id()).map_err(io::Error::other)?, exit };
+        match logger.ready(nonblocking(ready, Interest::READABLE)?).await {
+            Ok(()) => Ok(logger),
+            Err(error) => {
+                logger.signal(Signal::KILL);
+                Err(error)
+            }
+        }
+    }
+
+    async fn ready(&self, ready: AsyncFd<OwnedFd>) -> io::Result<()> {
+        let waited = tokio::time::timeout(READY, ready.readable()).await;
+        if waited.is_err() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the logging binary did not get ready"));
+        }
+        // The end of a logger that dies looks like readiness; a moment later its death is known.
+        tokio::task::yield_now().await;
+        match self.exit.now() {
+            Some(exit) if exit.status != 0 => {
+                Err(io::Error::other(format!("the logging binary ended with status {}", exit.status)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the logger read its input to the end; ends it if it stays.
+    pub(super) async fn finish(mut self) {
+        for signal in [Signal::TERM, Signal::KILL] {
+            if tokio::time::timeout(END, self.exit.wait()).await.is_ok() {
+                return;
+            }
+            self.signal(signal);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.exit.now().is_none()
+            && let Some(pid) = Pid::from_raw(self.pid)
+        {
+            // Gone already is as good.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}

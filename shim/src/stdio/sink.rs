@@ -1,0 +1,158 @@
+//! Where output goes: what containerd's stdout and stderr names mean.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::sys::ready;
+
+/// A parsed output name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Thrown away.
+    Nothing,
+    /// A FIFO, or an existing file that is appended to.
+    Path(PathBuf),
+    /// `file://`: a file that is created if need be.
+    File(PathBuf),
+    /// `binary://`: a program with its arguments that reads the streams.
+    Logger(Vec<String>),
+}
+
+impl Target {
+    pub(super) fn parse(name: &str) -> io::Result<Self> {
+        if name.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        let Some((scheme, rest)) = name.split_once("://") else {
+            return Ok(Self::Path(name.into()));
+        };
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        match scheme {
+            "fifo" => Ok(Self::Path(percent_decode(path)?.into())),
+            "file" => Ok(Self::File(percent_decode(path)?.into())),
+            "binary" => {
+                let mut command = vec![percent_decode(path)?];
+                for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    command.push(percent_decode(&key.replace('+', " "))?);
+                    if !value.is_empty() {
+                        command.push(percent_decode(&value.replace('+', " "))?);
+                    }
+                }
+                Ok(Self::Logger(command))
+            }
+            other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown STDIO scheme {other:?}"))),
+        }
+    }
+}
+
+/// An opened output.
+pub(super) enum Sink {
+    /// A FIFO or pipe.
+    Fifo(AsyncFd<OwnedFd>),
+    /// A regular file (or a device): writing to it does not block for long.
+    File(File),
+}
+
+impl Sink {
+    /// Opens `target`; `None` where output is thrown away.
+    pub(super) fn open(target: &Target) -> io::Result<Option<Self>> {
+        match target {
+            Target::Nothing | Target::Logger(_) => Ok(None),
+            Target::Path(path) => Self::existing(path).map(Some),
+            Target::File(path) => {
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
+                Ok(Some(Self::File(file)))
+            }
+        }
+    }
+
+    /// Wraps the writing end of a pipe.
+    pub(super) fn pipe(end: OwnedFd) -> io::Result<Self> {
+        super::nonblocking(end, Interest::WRITABLE).map(Self::Fifo)
+    }
+
+    fn existing(path: &Path) -> io::Result<Self> {
+        let context = |error: io::Error| io::Error::new(error.kind(), format!("open {}: {error}", path.display()));
+        if !fs::metadata(path).map_err(context)?.file_type().is_fifo() {
+            let file = OpenOptions::new().append(true).open(path).map_err(context)?;
+            return Ok(Self::File(file));
+        }
+        // Read and write: opening does not wait for a reader, and a reader that goes away is neither
+        // an error nor a lost byte.
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let fifo = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| context(error.into()))?;
+        Ok(Self::Fifo(ready::register(fifo, Interest::WRITABLE)?))
+    }
+}
+
+pub(super) fn is_fifo(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mode = rustix::fs::fstat(fd)?.st_mode;
+    Ok(FileType::from_raw_mode(mode) == FileType::Fifo)
+}
+
+fn percent_decode(text: &str) -> io::Result<String> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "bad escape in a stdio URI");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = tail.get(..2).ok_or_else(invalid)?;
+        let digits = std::str::from_utf8(digits).map_err(|_| invalid())?;
+        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| invalid())?);
+        rest = &tail[2..];
+    }
+    String::from_utf8(bytes).map_err(|_| invalid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_mean_what_containerd_means() {
+        assert_eq!(Target::parse("").unwrap(), Target::Nothing);
+        assert_eq!(Target::parse("/a b").unwrap(), Target::Path("/a b".into()));
+        assert_eq!(Target::parse("fifo:///a%20b").unwrap(), Target::Path("/a b".into()));
+        assert_eq!(Target::parse("file:///var/log/x").unwrap(), Target::File("/var/log/x".into()));
+        assert_eq!(
+            Target::parse("binary:///bin/log?id=a%26b&flag").unwrap(),
+            Target::Logger(vec!["/bin/log".into(), "id".into(), "a&b".into(), "flag".into()])
+        );
+    }
+
+    #[test]
+    fn bad_names_are_refused() {
+        for bad in ["http://x", "file:///%", "file:///%4", "file:///%zz", "file:///%ff"] {
+            let error = Target::parse(bad).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_existing_file_is_appended_to_and_a_missing_path_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        assert!(Sink::open(&Target::Path(path.clone())).is_err());
+        std::fs::write(&path, "old").unwrap();
+        let Some(Sink::File(mut file)) = Sink::open(&Target::Path(path.clone())).unwrap() else {
+            panic!("a regular file");
+        };
+        io::Write::write_all(&mut file, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"oldnew");
+    }
+}

@@ -1,0 +1,143 @@
+//! Calls that act on a living container: kill, pause, resume, update, resize, close.
+
+use std::sync::Arc;
+
+use containerd_shim::api::{
+    CloseIORequest, Empty, KillRequest, PauseRequest, ResizePtyRequest, ResumeRequest, Status, UpdateTaskRequest,
+};
+use containerd_shim::protos::events::task::{TaskPaused, TaskResumed};
+
+use super::Shim;
+use super::container::Container;
+use crate::engine::EngineError;
+use crate::status::{TaskError, TaskResult};
+
+/// The signal that also ends a frozen container.
+const SIGKILL: u32 = 9;
+
+impl Shim {
+    pub(super) async fn kill(self: Arc<Self>, request: KillRequest) -> TaskResult<Empty> {
+        let container = self.container(&request.id)?;
+        let process = container.process(&request.exec_id)?;
+        if !request.exec_id.is_empty() {
+            process.signal(request.signal)?;
+            return Ok(Empty::default());
+        }
+        // A frozen container of cgroup v1 dies only when it is thawed: the engine knows how.
+        let frozen = process.status() == Status::PAUSED && request.signal == SIGKILL;
+        if request.all {
+            self.kill_all(&container, request.signal).await?;
+        } else if frozen {
+            container.engine.kill(&container.id, &container.bundle, request.signal, false).await.map_err(kill_error)?;
+        } else {
+            process.signal(request.signal)?;
+        }
+        Ok(Empty::default())
+    }
+
+    async fn kill_all(&self, container: &Container, signal: u32) -> TaskResult<()> {
+        if container.init.exited() && container.own_pid_namespace {
+            return Err(TaskError::not_found("process already finished: not found"));
+        }
+        if container.init.status() != Status::PAUSED && container.cgroup.signal_all(signal) {
+            return Ok(());
+        }
+        container.engine.kill(&container.id, &container.bundle, signal, true).await.map_err(kill_error)
+    }
+
+    pub(super) async fn pause(self: Arc<Self>, request: PauseRequest) -> TaskResult<Empty> {
+        let container = self.container(&request.id)?;
+        let status = container.init.status();
+        if status != Status::RUNNING {
+            return Err(wrong_state("pause", status));
+        }
+        container
+            .engine
+            .pause(&container.id, &container.bundle)
+            .await
+            .map_err(|error| engine_error("OCI runtime pause failed", &error))?;
+        container.set_paused(true);
+        self.events.publish(&TaskPaused { container_id: container.id.clone(), ..TaskPaused::default() });
+        Ok(Empty::default())
+    }
+
+    pub(super) async fn resume(self: Arc<Self>, request: ResumeRequest) -> TaskResult<Empty> {
+        let container = self.container(&request.id)?;
+        let status = container.init.status();
+        if status != Status::PAUSED {
+            return Err(wrong_state("resume", status));
+        }
+        container
+            .engine
+            .resume(&container.id, &container.bundle)
+            .await
+            .map_err(|error| engine_error("OCI runtime resume failed", &error))?;
+        container.set_paused(false);
+        self.events.publish(&TaskResumed { container_id: container.id.clone(), ..TaskResumed::default() });
+        Ok(Empty::default())
+    }
+
+    pub(super) async fn update_resources(self: Arc<Self>, request: UpdateTaskRequest) -> TaskResult<Empty> {
+        let container = self.container(&request.id)?;
+        let resources =
+            request.resources.into_option().ok_or_else(|| TaskError::invalid_argument("resources are missing"))?;
+        serde_json::from_slice::<serde::de::IgnoredAny>(&resources.value)
+            .map_err(|error| TaskError::invalid_argument(format!("resources: {error}")))?;
+        if container.init.exited() {
+            return Err(wrong_state("update", Status::STOPPED));
+        }
+        container
+            .engine
+            .update(&container.id, &container.bundle, &resources.value)
+            .await
+            .map_err(|error| engine_error("OCI runtime update failed", &error))?;
+        Ok(Empty::default())
+    }
+
+    pub(super) fn resize(&self, request: &ResizePtyRequest) -> TaskResult<Empty> {
+        let process = self.container(&request.id)?.process(&request.exec_id)?;
+        let side = |length: u32| u16::try_from(length).unwrap_or(u16::MAX);
+        if let Some(live) = process.live() {
+            live.resize(side(request.width), side(request.height))
+                .map_err(|error| TaskError::unknown(format!("resize: {error}")))?;
+        }
+        Ok(Empty::default())
+    }
+
+    pub(super) fn close_io(&self, request: &CloseIORequest) -> TaskResult<Empty> {
+        let process = self.container(&request.id)?.process(&request.exec_id)?;
+        if request.stdin
+            && let Some(live) = process.live()
+        {
+            live.close_input();
+        }
+        Ok(Empty::default())
+    }
+}
+
+fn wrong_state(verb: &str, status: Status) -> TaskError {
+    let state = match status {
+        Status::CREATED => "created",
+        Status::RUNNING => "running",
+        Status::PAUSED => "paused",
+        _ => "stopped",
+    };
+    TaskError::failed_precondition(format!("cannot {verb} a {state} container"))
+}
+
+fn kill_error(error: EngineError) -> TaskError {
+    if error.is_no_such_container() {
+        TaskError::not_found("process already finished: not found")
+    } else {
+        engine_error("OCI runtime kill failed", &error)
+    }
+}
+
+/// An engine's error in the words that clients know from the other shims.
+pub(super) fn engine_error(prefix: &str, error: &EngineError) -> TaskError {
+    let message = format!("{prefix}: {error}");
+    match error {
+        EngineError::TimedOut { .. } => TaskError::deadline_exceeded(message),
+        _ => TaskError::unknown(message),
+    }
+}

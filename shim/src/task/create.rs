@@ -1,0 +1,183 @@
+//! Create: from a bundle to a container that waits for its start.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use containerd_shim::api::{CreateTaskRequest, CreateTaskResponse};
+use containerd_shim::protos::events::task::{TaskCreate, TaskIO};
+use containerd_shim::protos::protobuf::MessageField;
+use serde_json::Value;
+
+use super::Shim;
+use super::container::{Container, Parts};
+use super::control::engine_error;
+use super::process::Process;
+use crate::bundle::{self, Leftover};
+use crate::cgroup::Cgroup;
+use crate::engine::{Engine, EngineError, Spawn};
+use crate::mounts::Rootfs;
+use crate::options::Options;
+use crate::reaper::ExitWatch;
+use crate::status::{TaskError, TaskResult};
+use crate::stdio::{self, Live, Owner};
+
+/// How long a container that could not be created may take to be gone.
+const GONE: Duration = Duration::from_secs(5);
+
+/// A process that the engine made.
+pub(super) struct Made {
+    pub(super) pid: i32,
+    pub(super) watch: ExitWatch,
+    pub(super) live: Live,
+}
+
+impl Shim {
+    pub(super) async fn create(self: Arc<Self>, request: CreateTaskRequest) -> TaskResult<CreateTaskResponse> {
+        if !bundle::is_identifier(&request.id) {
+            return Err(TaskError::invalid_argument(format!("bad container id {:?}", request.id)));
+        }
+        if !request.checkpoint.is_empty() {
+            return Err(TaskError::unimplemented("restore from a checkpoint is not supported by this version"));
+        }
+        let reservation = self.reserve(&request.id)?;
+        let bundle = PathBuf::from(&request.bundle);
+        let options = Options::from_any(request.options.as_ref())
+            .map_err(|error| TaskError::invalid_argument(error.to_string()))?;
+        let failed = |error: EngineError| engine_error("OCI runtime create failed", &error);
+        let engine = Engine::new(&options, &self.namespace, self.reaper.clone()).map_err(failed)?;
+        let spec = read_spec(&bundle)?;
+        Leftover::write(&bundle, &options).map_err(io_error("write the options"))?;
+        let owner = Owner {
+            container: request.id.clone(),
+            namespace: self.namespace.clone(),
+            uid: options.io_uid,
+            gid: options.io_gid,
+        };
+        let stdio = stdio::Request {
+            terminal: request.terminal,
+            stdin: request.stdin.clone(),
+            stdout: request.stdout.clone(),
+            stderr: request.stderr.clone(),
+        };
+        let rootfs =
+            Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS)).map_err(io_error("mount the rootfs"))?;
+        let io =
+            stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(io_error("open the standard streams"))?;
+
+        let made = self.make_init(&engine, &request.id, &bundle, io).await?;
+        let cgroup = Cgroup::of(made.pid).unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot tell the container's cgroup");
+            Cgroup::default()
+        });
+        rootfs.keep();
+        let init = Process::init(stdio, made.pid);
+        init.connect(made.live);
+        let container = reservation.take(Container::new(Parts {
+            id: request.id.clone(),
+            bundle,
+            engine,
+            init,
+            cgroup,
+            own_pid_namespace: own_pid_namespace(&spec),
+            owner,
+            confined: None,
+        }));
+        self.announce_create(&container, request);
+        self.follow_init(&container, made.watch);
+        Ok(CreateTaskResponse { pid: container.init.wire_pid(), ..CreateTaskResponse::default() })
+    }
+
+    /// Runs the engine; whatever fails, the engine has no container afterwards.
+    async fn make_init(&self, engine: &Engine, id: &str, bundle: &Path, mut io: stdio::Prepared) -> TaskResult<Made> {
+        let hold = self.reaper.hold();
+        let pid_file = bundle.join(bundle::INIT_PID);
+        let console = io.console.as_ref().map(|socket| socket.path().to_owned());
+        let spawn = Spawn {
+            bundle,
+            pid_file: &pid_file,
+            console_socket: console.as_deref(),
+            stdio: io.engine_stdio(),
+            fds: Vec::new(),
+        };
+        if let Err(error) = engine.create(id, spawn).await {
+            if error.may_leave_something() {
+                self.remove_from_engine(engine, id, bundle).await;
+            }
+            return Err(engine_error("OCI runtime create failed", &error));
+        }
+        let made = self.claim(&pid_file, io).await;
+        drop(hold);
+        if made.is_err() {
+            self.remove_from_engine(engine, id, bundle).await;
+        }
+        made
+    }
+
+    /// Claims the process whose pid the engine wrote, and connects its streams.
+    pub(super) async fn claim(&self, pid_file: &Path, io: stdio::Prepared) -> TaskResult<Made> {
+        let pid = bundle::read_pid(pid_file).map_err(io_error("read the pid file"))?;
+        let watch = self.reaper.claim(pid);
+        let live = io.connect().await.map_err(io_error("connect the standard streams"))?;
+        Ok(Made { pid, watch, live })
+    }
+
+    async fn remove_from_engine(&self, engine: &Engine, id: &str, bundle: &Path) {
+        let removed = tokio::time::timeout(GONE, engine.delete(id, bundle, true)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::error!(%error, id, "a container that was not created stays in the engine");
+        }
+    }
+
+    fn announce_create(&self, container: &Container, request: CreateTaskRequest) {
+        self.events.publish(&TaskCreate {
+            container_id: request.id,
+            bundle: request.bundle,
+            rootfs: request.rootfs,
+            io: MessageField::some(TaskIO {
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+                terminal: request.terminal,
+                ..TaskIO::default()
+            }),
+            checkpoint: request.checkpoint,
+            pid: container.init.wire_pid(),
+            ..TaskCreate::default()
+        });
+    }
+}
+
+fn read_spec(bundle: &Path) -> TaskResult<Value> {
+    let bytes = bundle::read_config(bundle).map_err(io_error("read the OCI spec"))?;
+    serde_json::from_slice(&bytes).map_err(|error| TaskError::invalid_argument(format!("config.json: {error}")))
+}
+
+/// Whether the container has a PID namespace that ends with its first process.
+fn own_pid_namespace(spec: &Value) -> bool {
+    let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
+    namespaces.into_iter().flatten().any(|namespace| {
+        let path = namespace.get("path").and_then(Value::as_str);
+        namespace.get("type").and_then(Value::as_str) == Some("pid") && path.unwrap_or_default().is_empty()
+    })
+}
+
+pub(super) fn io_error(what: &'static str) -> impl Fn(std::io::Error) -> TaskError {
+    move |error| TaskError::unknown(format!("cannot {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_pid_namespace_without_a_path_is_its_own() {
+        let spec = |namespaces: Value| json!({"linux": {"namespaces": namespaces}});
+        assert!(own_pid_namespace(&spec(json!([{"type": "ipc"}, {"type": "pid"}]))));
+        assert!(own_pid_namespace(&spec(json!([{"type": "pid", "path": ""}]))));
+        assert!(!own_pid_namespace(&spec(json!([{"type": "pid", "path": "/proc/1/ns/pid"}]))));
+        assert!(!own_pid_namespace(&spec(json!([{"type": "ipc"}]))));
+        assert!(!own_pid_namespace(&json!({})));
+    }
+}

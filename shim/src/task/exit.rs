@@ -1,0 +1,65 @@
+//! What happens when processes end, and in which order containerd hears of it.
+//!
+//! A process's state changes the moment it is reaped. Its exit is *announced* later: after its start was
+//! announced, and for a container's first process after all execs have ended. Wait returns then, and
+//! the exit event is queued in the same step, so both agree.
+
+use std::sync::Arc;
+
+use containerd_shim::protos::events::task::TaskExit;
+
+use super::Shim;
+use super::container::{Busy, Container};
+use super::process::{Phase, Process};
+use super::query::time;
+use crate::reaper::ExitWatch;
+
+impl Shim {
+    /// Follows a container's first process to its end.
+    pub(super) fn follow_init(self: &Arc<Self>, container: &Arc<Container>, mut watch: ExitWatch) {
+        let (shim, container) = (self.clone(), container.clone());
+        tokio::spawn(async move {
+            let exit = watch.wait().await;
+            tracing::info!(container = container.id, status = exit.status, "ended");
+            container.init.update(|state| state.exit = Some(exit));
+            if !container.own_pid_namespace {
+                // The kernel does this only where the first process is the namespace's init.
+                container.cgroup.kill_rest();
+            }
+            container.init.when(|state| state.phase != Phase::Starting).await;
+            container.execs_ended().await;
+            shim.announce(&container, &container.init);
+        });
+    }
+
+    /// Follows an exec to its end. `busy` keeps the first process's exit back until then.
+    pub(super) fn follow_exec(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        exec: &Arc<Process>,
+        mut watch: ExitWatch,
+        busy: Busy,
+    ) {
+        let (shim, container, exec) = (self.clone(), container.clone(), exec.clone());
+        tokio::spawn(async move {
+            let exit = watch.wait().await;
+            exec.update(|state| state.exit = Some(exit));
+            shim.announce(&container, &exec);
+            drop(busy);
+        });
+    }
+
+    fn announce(&self, container: &Container, process: &Process) {
+        let (exit_status, exited_at) = process.ended();
+        let id = if process.exec_id.is_empty() { &container.id } else { &process.exec_id };
+        self.events.publish(&TaskExit {
+            container_id: container.id.clone(),
+            id: id.clone(),
+            pid: process.wire_pid(),
+            exit_status,
+            exited_at: time(exited_at),
+            ..TaskExit::default()
+        });
+        process.update(|state| state.announced = true);
+    }
+}
