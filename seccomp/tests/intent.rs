@@ -1,0 +1,254 @@
+//! The compiled presets mean what their TOML says: every number, every ABI, every class of arguments.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use common::{assert_means, run};
+use zerocap_seccomp::intent::{Intent, arguments, constant, constants};
+use zerocap_seccomp::preset::{LastLayer, Preset, last_layer, refused_names};
+use zerocap_seccomp::{Action, Arch, Condition, Gate, Insn, SeccompData, Test, Width, compile, lookup, names, opcode};
+
+fn intent(preset: Preset) -> Intent {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("presets/{}.toml", preset.name()));
+    Intent::parse(&fs::read_to_string(path).expect("the preset is there")).expect("the preset can be read")
+}
+
+fn variants() -> impl Iterator<Item = (LastLayer, Arch, Intent)> {
+    LastLayer::all().flat_map(|layer| Arch::NATIVE.map(|arch| (layer, arch, intent(layer.preset))))
+}
+
+#[test]
+fn built_in_filters_mean_their_toml() {
+    for (layer, native, intent) in variants() {
+        let on: BTreeSet<&str> = layer.knobs().into_iter().collect();
+        let program = last_layer(native, &layer).expect("a native architecture");
+        let compared = assert_means(program.insns, &intent.profile(native, &on), native, 20_000, &format!("{layer:?}"));
+        assert!(compared > 20_000, "{compared}");
+        assert!(program.insns.len() <= 400, "{layer:?}: {} instructions", program.insns.len());
+    }
+}
+
+/// Every call that x86-64 or aarch64 has is decided by a line of its own: an update of the tables makes this fail until
+/// somebody has looked at the new calls.
+#[test]
+fn every_known_call_has_a_reason() {
+    for preset in Preset::ALL {
+        let intent = intent(preset);
+        let written: BTreeSet<&str> = intent.reasons().map(|(name, _)| name).collect();
+        let native = names().filter(|call| Arch::NATIVE.iter().any(|arch| call.number(*arch).is_some()));
+        let missing: Vec<_> = native.map(|call| call.name()).filter(|name| !written.contains(name)).collect();
+        assert_eq!(missing, Vec::<&str>::new(), "{preset:?}");
+    }
+}
+
+/// The kernel's own test for its bitmap (`seccomp_is_const_allow`): run with nothing but number and architecture known.
+fn on_the_bitmap(insns: &[Insn], nr: u32, arch: u32) -> bool {
+    let (mut pc, mut a) = (0usize, 0u32);
+    loop {
+        let insn = insns[pc];
+        pc += 1;
+        let skip = |holds: bool| usize::from(if holds { insn.jt } else { insn.jf });
+        match insn.code {
+            opcode::LD_ABS if insn.k == 0 => a = nr,
+            opcode::LD_ABS if insn.k == 4 => a = arch,
+            opcode::RET_K => return insn.k == Action::Allow.ret(),
+            opcode::JA => pc += insn.k as usize,
+            opcode::JEQ => pc += skip(a == insn.k),
+            opcode::JGE => pc += skip(a >= insn.k),
+            opcode::JGT => pc += skip(a > insn.k),
+            opcode::JSET => pc += skip(a & insn.k != 0),
+            opcode::AND => a &= insn.k,
+            _ => return false,
+        }
+    }
+}
+
+#[test]
+fn unconditional_calls_are_on_the_kernels_bitmap() {
+    for (layer, native, intent) in variants() {
+        let on: BTreeSet<&str> = layer.knobs().into_iter().collect();
+        let program = last_layer(native, &layer).expect("a native architecture");
+        let mut cached = 0;
+        for call in names() {
+            let Some(number) = call.number(native) else { continue };
+            let always = intent.decision(call, &on).unconditional() == Some(Action::Allow);
+            assert_eq!(on_the_bitmap(program.insns, number, native.audit()), always, "{} {layer:?}", call.name());
+            cached += usize::from(always);
+        }
+        assert!(cached > 200 || layer.preset != Preset::General, "{cached}");
+    }
+}
+
+#[test]
+fn refused_names_are_refused_whatever_the_arguments() {
+    for (layer, native, _) in variants() {
+        let program = last_layer(native, &layer).expect("a native architecture");
+        let refused = refused_names(&layer);
+        assert!(refused.windows(2).all(|pair| pair[0] < pair[1]));
+        for name in refused {
+            let Some(nr) = lookup(name).expect("a known name").number(native) else { continue };
+            for fill in [0, 1, u64::MAX, 0x5555_5555_5555_5555] {
+                let data = SeccompData { nr, arch: native.audit(), instruction_pointer: 0, args: [fill; 6] };
+                assert!(run(program.insns, &data).refuses(), "{name} {layer:?}");
+            }
+        }
+        assert_eq!(refused.contains(&"listen"), layer.platform && !layer.listen);
+        assert!(refused.contains(&"io_uring_setup") && refused.contains(&"ptrace"));
+        assert!(!refused.contains(&"socket") && !refused.contains(&"read"));
+    }
+}
+
+/// Constants of the C library have the same values; those that it lacks are counted, so that the test cannot go blind.
+#[test]
+fn constants_are_the_kernels() {
+    macro_rules! libc_constants {
+        ($($name:ident)*) => { [$((stringify!($name), libc::$name as i64 as u64)),*] };
+    }
+    let known = libc_constants![
+        AF_UNIX AF_INET AF_INET6 AF_NETLINK SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_SEQPACKET NETLINK_ROUTE MSG_FASTOPEN
+        IPPROTO_IP IPPROTO_ICMP IPPROTO_TCP IPPROTO_UDP IPPROTO_IPV6 SOL_SOCKET SOL_NETLINK SO_REUSEADDR SO_SNDBUF
+        SO_RCVBUF SO_KEEPALIVE SO_OOBINLINE SO_LINGER SO_REUSEPORT SO_PASSCRED SO_RCVLOWAT SO_SNDLOWAT SO_RCVTIMEO
+        SO_SNDTIMEO SO_TIMESTAMP SO_PASSSEC SO_TIMESTAMPNS SO_RXQ_OVFL SO_PEEK_OFF SO_INCOMING_CPU SO_ZEROCOPY
+        TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT TCP_SYNCNT TCP_LINGER2 TCP_DEFER_ACCEPT
+        TCP_WINDOW_CLAMP TCP_QUICKACK TCP_CONGESTION TCP_USER_TIMEOUT TCP_NOTSENT_LOWAT TCP_INQ IP_TOS IP_TTL
+        IP_PKTINFO IP_MTU_DISCOVER IP_RECVERR IP_RECVTTL IP_RECVTOS IP_BIND_ADDRESS_NO_PORT IPV6_UNICAST_HOPS
+        IPV6_MTU_DISCOVER IPV6_RECVERR IPV6_V6ONLY IPV6_RECVPKTINFO IPV6_RECVTCLASS IPV6_TCLASS NETLINK_ADD_MEMBERSHIP
+        NETLINK_DROP_MEMBERSHIP NETLINK_PKTINFO NETLINK_BROADCAST_ERROR NETLINK_NO_ENOBUFS NETLINK_CAP_ACK
+        CLONE_NEWNS CLONE_NEWCGROUP CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWUSER CLONE_NEWPID CLONE_NEWNET AT_EMPTY_PATH
+        MFD_NOEXEC_SEAL TIOCSTI TIOCLINUX TIOCCONS PR_SCHED_CORE PRIO_PROCESS PRIO_PGRP
+        EPERM ENOENT EACCES EINVAL ENOSYS EPROTONOSUPPORT EOPNOTSUPP EAFNOSUPPORT
+    ];
+    let compared: BTreeSet<&str> = known.iter().map(|(name, _)| *name).collect();
+    for (name, value) in known {
+        let ours = constants().find(|(ours, _)| *ours == name).map(|(_, value)| value);
+        assert_eq!(ours, Some(value), "{name}");
+    }
+    let rest: Vec<_> = constants().map(|(name, _)| name).filter(|name| !compared.contains(name)).collect();
+    // Values from linux/socket.h, linux/in.h, linux/netlink.h, asm-generic/ioctls.h, linux/personality.h and
+    // linux/ioprio.h, which libc lacks.
+    let by_hand = [
+        ("SO_TIMESTAMP_NEW", 63),
+        ("SO_TIMESTAMPNS_NEW", 64),
+        ("SO_RCVTIMEO_NEW", 66),
+        ("SO_SNDTIMEO_NEW", 67),
+        ("SO_PASSPIDFD", 76),
+        ("IP_LOCAL_PORT_RANGE", 51),
+        ("NETLINK_EXT_ACK", 11),
+        ("NETLINK_GET_STRICT_CHK", 12),
+        ("TIOCSETD", 0x5423),
+        ("PER_LINUX", 0),
+        ("PER_LINUX32", 8),
+        ("UNAME26", 0x0002_0000),
+        ("IOPRIO_WHO_PROCESS", 1),
+        ("IOPRIO_WHO_PGRP", 2),
+    ];
+    assert_eq!(rest, by_hand.map(|(name, _)| name));
+    for (name, value) in by_hand {
+        assert_eq!(constant(name), Some(value), "{name}");
+    }
+    assert_eq!(constant("AF_NOTHING"), None);
+}
+
+#[test]
+fn argument_tables_give_width_by_meaning() {
+    assert_eq!(
+        arguments("socket").iter().map(|argument| argument.name).collect::<Vec<_>>(),
+        ["domain", "type", "protocol"]
+    );
+    assert!(arguments("socket").iter().all(|argument| argument.width == Width::W32));
+    assert!(arguments("no_such_call").is_empty());
+}
+
+/// A profile in TOML around one line, to test what the reader refuses.
+fn with(line: &str) -> Result<Intent, String> {
+    let text = format!(
+        "version = 1\nsummary = \"s\"\nknobs = [\"k\"]\n[answers]\nknown = \"EPERM\"\nunknown = \"ENOSYS\"\nforeign = \"ENOSYS\"\n{line}\n"
+    );
+    Intent::parse(&text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (line, expected) in [
+        ("[allow]\nraed = \"why\"", "allow.raed: no system call has this name"),
+        ("[allow]\nread = \"\"", "allow.read: every line needs a reason"),
+        ("[allow]\nread = 1", "allow.read: expected a string"),
+        ("[allow]\nchown32 = \"why\"", "allow.chown32: neither x86_64 nor aarch64 has this call"),
+        (
+            "[allow]\nread = \"a\"\n[refuse.EPERM]\nread = \"b\"",
+            "refuse.EPERM.read: this call is decided elsewhere in the file as well",
+        ),
+        (
+            "[refuse.EWHAT]\nread = \"b\"",
+            "refuse.EWHAT: EWHAT is neither an errno nor allow, log, trap, kill-thread, kill-process",
+        ),
+        ("[allwo]", "allwo: unknown key; known are: version, summary, knobs, answers, allow, refuse, conditional"),
+        (
+            "[conditional.socket]\nwhy = \"w\"\notherwise = \"EPERM\"\nwhen = [{ familie = 1 }]",
+            "conditional.socket.when[0].familie: socket has no such argument; it has: domain, type, protocol",
+        ),
+        (
+            "[conditional.socket]\nwhy = \"w\"\notherwise = \"EPERM\"\nwhen = [{ domain = \"AF_UNIC\" }]",
+            "conditional.socket.when[0].domain: no constant is called AF_UNIC",
+        ),
+        (
+            "[conditional.socket]\nwhy = \"w\"\notherwise = \"EPERM\"\nwhen = [{ domain = 0x100000001 }]",
+            "conditional.socket.when[0].domain: the argument has 32 bits, the value more",
+        ),
+        (
+            "[conditional.socket]\nwhy = \"w\"\notherwise = \"EPERM\"\nwhen = [{ domain = { is = 1, not = 2 } }]",
+            "conditional.socket.when[0].domain: write exactly one of: is, not, in, mask, none-of, all-of, only",
+        ),
+        (
+            "[conditional.socket]\nwhy = \"w\"\notherwise = \"EPERM\"\nwhen = [{ if = [\"l\"] }]",
+            "conditional.socket.when[0].if: the profile has no knob l",
+        ),
+        (
+            "[conditional.socket]\nwhy = \"w\"\notherwise = \"EPERM\"",
+            "conditional.socket.when: expected an array of tables",
+        ),
+    ] {
+        assert_eq!(with(line).map(|_| ()), Err(expected.to_owned()), "{line}");
+    }
+    assert!(with("[allow\n").is_err_and(|error| error.contains("line 8")));
+    assert!(with("[allow]\nread = \"a\"\nread = \"b\"").is_err());
+    assert!(Intent::parse("").is_err_and(|error| error.to_string().starts_with("version: ")));
+}
+
+#[test]
+fn every_way_to_write_a_condition() {
+    let intent = with(
+        "[conditional.socket]\nwhy = \"w\"\notherwise = \"EACCES\"\nwhen = [\
+         { domain = { is = 3, mask = 7 }, then = \"log\" }, { domain = { not = 4 }, type = 1, then = \"trap\" }, \
+         { type = { only = [1, 2] }, protocol = { all-of = [4, 8] }, then = \"kill-process\" }, \
+         { protocol = { none-of = [1] }, if = [\"k\"], then = \"kill-thread\" }, { why = \"rest\", unless = [\"k\"] }]",
+    )
+    .expect("all of it is right");
+    let socket = lookup("socket").expect("a known name");
+    let plain = intent.decision(socket, &BTreeSet::new());
+    let knob = intent.decision(socket, &BTreeSet::from(["k"]));
+    let high = 0xffff_ffff_0000_0000;
+    for (args, without, with) in [
+        ([0xb | high, 0, 0], Action::Log, Action::Log),
+        ([0, 1 | high, 0], Action::Trap, Action::Trap),
+        ([4, 3, 12], Action::KillProcess, Action::KillProcess),
+        ([4, 4, 12], Action::Allow, Action::KillThread),
+        ([4, 4, 13], Action::Allow, Action::Errno(13)),
+    ] {
+        let args = [args[0], args[1], args[2], 0, 0, 0];
+        assert_eq!(plain.action(&args), without, "{args:x?}");
+        assert_eq!(knob.action(&args), with, "{args:x?}");
+    }
+    let program =
+        compile(&intent.profile(Arch::X86_64, &BTreeSet::from(["k"])), Arch::X86_64, Gate::None).expect("small");
+    assert_means(&program.insns, &intent.profile(Arch::X86_64, &BTreeSet::from(["k"])), Arch::X86_64, 20_000, "ways");
+}
+
+#[test]
+fn a_condition_beyond_the_sixth_argument_cannot_be_made() {
+    assert!(Condition::new(6, Width::W64, Test::Eq(0)).is_none());
+    assert!(Condition::new(5, Width::W64, Test::Eq(0)).is_some());
+}
