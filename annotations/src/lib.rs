@@ -1,1 +1,36 @@
-//! Placeholder while the room is being built.
+//! From annotations to a confined container, without any I/O.
+//!
+//! ```text
+//! annotations ─┐
+//! floor       ─┴─► PodPolicy ──► Policy ──► confine(spec, target, policy, host) ──► spec' + plan + report
+//! ```
+//!
+//! * [`knob`] and [`grammar`]: what a pod author may write, and how it is read;
+//! * [`floor`]: what the node's administrator demands;
+//! * [`policy`]: the two together, frozen for the pod and resolved for one container;
+//! * [`confine()`]: the policy compiled for one OCI spec;
+//! * [`report`]: what is enforced, promise by promise;
+//! * [`code`]: every error that a user can meet, in any room.
+//!
+//! Everything here is a function of its arguments: no file, clock, environment or kernel is asked.
+
+#![forbid(unsafe_code)]
+
+pub mod code;
+mod confine;
+mod error;
+pub mod floor;
+pub mod grammar;
+mod host;
+pub mod knob;
+pub mod policy;
+mod promise;
+pub mod report;
+
+pub use confine::{Confinement, Expect, Target, confine};
+pub use error::{ZcError, quote};
+pub use floor::Floor;
+pub use host::{EngineTraits, Host, HostArch, LandlockAbilities};
+pub use policy::{PodPolicy, Policy};
+pub use promise::Promise;
+pub use report::Report;

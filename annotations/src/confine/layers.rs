@@ -1,0 +1,175 @@
+//! The two seccomp layers: `linux.seccomp` narrowed by name, and the filters that the launcher loads.
+//!
+//! The kernel takes the strictest answer of stacked filters. So wherever the OCI layer had to be widened for the
+//! launcher, or is not applied at all, the pod's own profile is compiled and loaded by the launcher instead.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use zerocap_plan::{CookieSite, Filter, Insn};
+use zerocap_seccomp::preset::{self, LastLayer};
+use zerocap_seccomp::{Action, Arch, Gate, LAUNCHER_CALLS, oci};
+
+use super::Target;
+use crate::code;
+use crate::error::ZcError;
+use crate::host::{Host, HostArch};
+use crate::knob::{Listen, Preset, Unix};
+use crate::policy::Policy;
+use crate::report::Change;
+
+/// What becomes of seccomp.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layers {
+    /// What the launcher loads, in this order. Ours is first: it admits the loading of another, which the pod's own
+    /// profile need not.
+    pub filters: Vec<Filter>,
+    /// The new `linux.seccomp`, if it changes.
+    oci: Option<Value>,
+    /// Whether the engine loads a profile for this process.
+    oci_loaded: bool,
+    /// Names taken away from, and added to, the OCI layer.
+    removed: usize,
+    added: Vec<String>,
+    /// Whether a filter of ours is among `filters`.
+    last: bool,
+}
+
+impl Layers {
+    pub(super) fn of(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Result<Self, ZcError> {
+        let launcher = target != Target::Sandbox;
+        let last = last_layer(policy)?;
+        let own = spec.pointer("/linux/seccomp").filter(|own| !own.is_null());
+        let mut layers = Self {
+            filters: Vec::new(),
+            oci: None,
+            oci_loaded: false,
+            removed: 0,
+            added: Vec::new(),
+            last: last.is_some() && launcher,
+        };
+        if own.is_some() || !launcher {
+            let deny: BTreeSet<&str> = last.iter().flat_map(preset::refused_names).copied().collect();
+            let add = if launcher { LAUNCHER_CALLS } else { &[] };
+            let narrowed = oci::narrow(own.unwrap_or(&Value::Null), &deny, add).map_err(unreadable)?;
+            layers.oci = Some(narrowed.seccomp);
+            layers.added = narrowed.added;
+            layers.removed = narrowed.removed.len();
+            layers.oci_loaded = !matches!(target, Target::Exec { .. }) || host.engine.seccomp_on_exec;
+        }
+        if let Some(last) = last.filter(|_| launcher) {
+            layers.filters.push(built_in(&last, host.arch)?);
+        }
+        if let Some(own) = own.filter(|_| launcher && (!layers.added.is_empty() || !layers.oci_loaded)) {
+            layers.filters.extend(compiled(own, host.arch)?);
+        }
+        Ok(layers)
+    }
+
+    /// How many filters the parked process has at least.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.filters.len()).unwrap_or(u32::MAX).saturating_add(u32::from(self.oci_loaded))
+    }
+
+    /// Whether programs of another ABI are refused.
+    pub(super) fn native_abi_only(&self) -> bool {
+        self.last
+    }
+
+    pub(super) fn write(&self, spec: &mut Value, changes: &mut Vec<Change>) {
+        let (Some(oci), Some(linux)) = (&self.oci, spec.get_mut("linux").and_then(Value::as_object_mut)) else {
+            return;
+        };
+        if linux.insert("seccomp".into(), oci.clone()).as_ref() == Some(oci) {
+            return;
+        }
+        let mut what = format!("{} calls taken away", self.removed);
+        if !self.added.is_empty() {
+            what.push_str(&format!(
+                "; {} added for the launcher, which loads the pod's own profile itself: {}",
+                self.added.len(),
+                self.added.join(", ")
+            ));
+        }
+        changes.push(Change::new("/linux/seccomp", what));
+    }
+}
+
+/// The built-in filter that the policy selects, if any.
+fn last_layer(policy: &Policy) -> Result<Option<LastLayer>, ZcError> {
+    if !policy.presets().0.contains(&Preset::General) {
+        return if policy.unix() == Unix::None {
+            Err(ZcError::new(
+                code::profile::NO_BUILTIN,
+                "unix: none is kept by a built-in seccomp filter, and the container has none",
+                "add seccomp: general, or network-enforcement: platform",
+            ))
+        } else {
+            Ok(None)
+        };
+    }
+    Ok(Some(LastLayer {
+        preset: preset::Preset::General,
+        platform: policy.platform(),
+        listen: !matches!(policy.listen(), Listen::Ports(ports) if ports.is_empty()),
+        unix: policy.unix() != Unix::None,
+    }))
+}
+
+fn native(arch: HostArch) -> Arch {
+    match arch {
+        HostArch::X86_64 => Arch::X86_64,
+        HostArch::Aarch64 => Arch::Aarch64,
+    }
+}
+
+fn built_in(layer: &LastLayer, arch: HostArch) -> Result<Filter, ZcError> {
+    let program = preset::last_layer(native(arch), layer).ok_or_else(|| {
+        ZcError::new(
+            code::profile::ARCHITECTURE,
+            format!("there is no built-in filter for {}", native(arch).name()),
+            "run the pod on an x86-64 or aarch64 node",
+        )
+    })?;
+    Ok(filter(program.insns, program.cookie, true))
+}
+
+/// The pod's own profile as a filter; nothing where it allows everything.
+fn compiled(own: &Value, arch: HostArch) -> Result<Option<Filter>, ZcError> {
+    let profile = oci::read(own).map_err(unreadable)?;
+    if !profile.any_action(|action| action != Action::Allow) {
+        return Ok(None);
+    }
+    if profile.any_action(|action| action == Action::Notify) {
+        return Err(ZcError::new(
+            code::profile::NOT_COMPILABLE,
+            "/linux/seccomp asks for notifications, and here it must be loaded by the launcher, which has no listener",
+            "use a profile without SCMP_ACT_NOTIFY that allows the launcher's calls, for example RuntimeDefault",
+        ));
+    }
+    let program = zerocap_seccomp::compile(&profile, native(arch), Gate::LastCalls).map_err(|error| {
+        ZcError::new(
+            code::profile::NOT_COMPILABLE,
+            format!("/linux/seccomp: {error}"),
+            "use a smaller profile, for example RuntimeDefault",
+        )
+    })?;
+    Ok(Some(filter(&program.insns, &program.cookie, profile.flags.spec_allow)))
+}
+
+fn unreadable(error: oci::Error) -> ZcError {
+    ZcError::new(
+        code::profile::UNREADABLE,
+        format!("/linux/seccomp: {error}"),
+        "correct the profile, or use RuntimeDefault",
+    )
+}
+
+/// The same bytes in the plan's own types.
+fn filter(insns: &[zerocap_seccomp::Insn], cookie: &[zerocap_seccomp::CookieSite], spec_allow: bool) -> Filter {
+    Filter {
+        insns: insns.iter().map(|i| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect(),
+        cookie: cookie.iter().map(|site| CookieSite { insn: site.insn, word: site.word }).collect(),
+        spec_allow,
+    }
+}

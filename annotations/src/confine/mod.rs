@@ -1,0 +1,233 @@
+//! The policy compiled for one OCI spec: rewritten spec, launch plan, what the parked process must show, report.
+
+mod facts;
+mod landlock;
+mod layers;
+mod mounts;
+mod namespaces;
+mod process;
+mod promises;
+mod refuse;
+mod shape;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zerocap_plan::{LaunchPlan, Role};
+
+use crate::code;
+use crate::error::ZcError;
+use crate::host::Host;
+use crate::policy::Policy;
+use crate::report::{Change, Report, Setting, TargetKind};
+use facts::Facts;
+use layers::Layers;
+
+/// Which process is to be confined.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target<'a> {
+    /// The pod's pause container. It runs no foreign code, so it gets no launcher.
+    Sandbox,
+    /// A container's first process.
+    Init,
+    /// A process executed into the container.
+    Exec {
+        /// The process of the request (`ExecProcessRequest.spec`), which containerd derives from its own, un-rewritten
+        /// copy of the spec.
+        process: &'a Value,
+    },
+}
+
+impl Target<'_> {
+    fn kind(self) -> TargetKind {
+        match self {
+            Self::Sandbox => TargetKind::Sandbox,
+            Self::Init => TargetKind::Init,
+            Self::Exec { .. } => TargetKind::Exec,
+        }
+    }
+}
+
+/// The policy compiled for one process.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct Confinement {
+    /// The rewritten config.json; for an exec the rewritten process. Untouched where the policy is not active.
+    pub spec: Value,
+    /// What the launcher does; `None` where there is no launcher.
+    pub plan: Option<LaunchPlan>,
+    /// What the parked process must show.
+    pub expect: Expect,
+    /// What is enforced, promise by promise.
+    pub report: Report,
+}
+
+/// What the kernel must show of the process while it is parked, or the start fails.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Expect {
+    /// All five capability sets are empty.
+    pub caps_zero: bool,
+    /// `NoNewPrivs: 1`.
+    pub no_new_privs: bool,
+    /// `Seccomp_filters` is at least this; with 0 the process may be without a filter.
+    pub min_filters: u32,
+    /// The uid on the node (a container's uid is mapped through its user namespace); `None` where the spec does not show it.
+    pub uid: Option<u32>,
+    /// The PID namespace is neither the shim's nor another container's.
+    pub own_pid_ns: bool,
+    /// The IPC namespace is neither the shim's nor the sandbox's.
+    pub own_ipc_ns: bool,
+    /// The launcher must report a Landlock domain.
+    pub landlock: bool,
+    /// The process must be the launcher, with stdio and the hand-over's descriptors only.
+    pub launcher: bool,
+}
+
+/// Compiles the policy for one process. A pure function: what must be known of the node is in `host`.
+///
+/// `spec` is the config.json of the container as the CRI wrote it, also for an exec (never the rewritten one).
+///
+/// # Errors
+/// * ZC03xx: the spec cannot be confined;
+/// * ZC04xx: the pod's own seccomp profile cannot be read or compiled;
+/// * ZC05xx: a promise that the policy requires is not kept on this host;
+/// * ZC0602: the launch plan would be larger than the launcher accepts.
+pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Result<Confinement, ZcError> {
+    let sandbox = target == Target::Sandbox;
+    if !policy.active() || (sandbox && !policy.platform()) {
+        return Ok(untouched(spec, target, policy, host));
+    }
+    shape::check(spec)?;
+    if let Target::Exec { process } = target {
+        shape::check_process(process)?;
+    }
+    let facts = Facts::of(spec, target)?;
+    if policy.platform() {
+        refuse::with_platform(spec, target, policy, &facts)?;
+    }
+    refuse::over_launcher(&facts, target)?;
+
+    let layers = Layers::of(spec, target, policy, host)?;
+    let landlock = if sandbox { None } else { landlock::compile(policy, host, &facts, target) };
+    let promises = promises::table(policy, host, &facts, target, landlock.as_ref());
+    promises::require(&promises)?;
+
+    let mut changes = Vec::new();
+    let mut notes = promises::notes(policy, &facts, target);
+    let spec = rewrite(spec, target, policy, host, &facts, &layers, &mut changes, &mut notes);
+    let expect = expect(policy, &facts, target, &layers, landlock.is_some());
+    let plan = plan(target, layers, landlock)?;
+
+    let report = Report { promises, changes, notes, active: true, ..empty_report(target, policy, host) };
+    Ok(Confinement { spec, plan, expect, report })
+}
+
+fn untouched(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Confinement {
+    let spec = match target {
+        Target::Exec { process } => process,
+        _ => spec,
+    };
+    Confinement {
+        spec: spec.clone(),
+        plan: None,
+        expect: Expect::default(),
+        report: Report { promises: promises::not_asked(policy), ..empty_report(target, policy, host) },
+    }
+}
+
+fn empty_report(target: Target<'_>, policy: &Policy, host: &Host) -> Report {
+    let settings = policy.settings();
+    let setting = |knob| {
+        let source = policy.sources().get(&knob)?.clone();
+        Some((knob, Setting { value: settings.text(knob)?, source }))
+    };
+    Report {
+        version: Report::VERSION,
+        container: policy.container_name().to_owned(),
+        target: target.kind(),
+        active: false,
+        engine: host.engine.name.clone(),
+        kernel: host.kernel.clone(),
+        policy: settings.knobs().filter_map(setting).collect(),
+        promises: Vec::new(),
+        changes: Vec::new(),
+        differences: policy.differences().to_vec(),
+        notes: Vec::new(),
+        verified: Vec::new(),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where everything that was decided meets the spec")]
+fn rewrite(
+    spec: &Value,
+    target: Target<'_>,
+    policy: &Policy,
+    host: &Host,
+    facts: &Facts<'_>,
+    layers: &Layers,
+    changes: &mut Vec<Change>,
+    notes: &mut Vec<String>,
+) -> Value {
+    if let Target::Exec { process } = target {
+        let mut process = process.clone();
+        process::rewrite(&mut process, target, policy, changes);
+        return process;
+    }
+    let mut spec = spec.clone();
+    if let Some(process) = spec.get_mut("process") {
+        process::rewrite(process, target, policy, changes);
+    }
+    layers.write(&mut spec, changes);
+    if target == Target::Init {
+        if policy.platform() {
+            namespaces::own_ipc(&mut spec, changes);
+            mounts::private_shm(&mut spec, facts, changes, notes);
+        }
+        if policy.read_only() {
+            mounts::read_only(&mut spec, facts, changes);
+        }
+        mounts::launcher(&mut spec, host, changes);
+    }
+    spec
+}
+
+fn expect(policy: &Policy, facts: &Facts<'_>, target: Target<'_>, layers: &Layers, landlock: bool) -> Expect {
+    Expect {
+        caps_zero: policy.platform(),
+        no_new_privs: true,
+        min_filters: layers.count(),
+        uid: facts.node_uid,
+        own_pid_ns: facts.own_pid(),
+        own_ipc_ns: policy.platform() && target != Target::Sandbox,
+        landlock,
+        launcher: target != Target::Sandbox,
+    }
+}
+
+fn plan(
+    target: Target<'_>,
+    layers: Layers,
+    landlock: Option<landlock::Compiled>,
+) -> Result<Option<LaunchPlan>, ZcError> {
+    let role = match target {
+        Target::Sandbox => return Ok(None),
+        Target::Init => Role::Init,
+        Target::Exec { .. } => Role::Exec,
+    };
+    let (landlock, forbidden_connect) = landlock.map_or((None, None), |l| (Some(l.ruleset), l.forbidden_connect));
+    let plan = LaunchPlan {
+        role,
+        landlock,
+        forbidden_connect,
+        native_abi_only: layers.native_abi_only(),
+        filters: layers.filters,
+    };
+    plan.encode().map_err(|error| {
+        ZcError::new(
+            code::handover::PLAN_TOO_LARGE,
+            error.to_string(),
+            "shorten the lists of fs-read, fs-write, fs-execute or listen",
+        )
+    })?;
+    Ok(Some(plan))
+}

@@ -1,0 +1,381 @@
+//! The table promise × fence, and whether it satisfies `require`.
+
+use super::Target;
+use super::facts::{Facts, Namespace};
+use super::landlock::{Compiled, fs, net, scope};
+use crate::code;
+use crate::error::ZcError;
+use crate::host::Host;
+use crate::knob::{Level, Listen, Require, Unix};
+use crate::policy::Policy;
+use crate::promise::Promise;
+use crate::report::{Fence, FenceReport, PromiseReport, State};
+
+/// How one promise is kept, while it is being found out.
+struct Row {
+    state: State,
+    fences: Vec<FenceReport>,
+    reasons: Vec<String>,
+}
+
+impl Row {
+    fn kept() -> Self {
+        Self { state: State::Kept, fences: Vec::new(), reasons: Vec::new() }
+    }
+
+    fn not_asked(reason: &str) -> Self {
+        Self { state: State::NotAsked, fences: Vec::new(), reasons: vec![reason.to_owned()] }
+    }
+
+    fn fence(&mut self, fence: Fence, applied: bool, detail: impl Into<String>) {
+        self.fences.push(FenceReport { fence, applied, detail: detail.into() });
+    }
+
+    fn partly(&mut self, reason: impl Into<String>) {
+        self.state = self.state.min(State::Partly);
+        self.reasons.push(reason.into());
+    }
+
+    fn not_kept(&mut self, reason: impl Into<String>) {
+        self.state = self.state.min(State::NotKept);
+        self.reasons.push(reason.into());
+    }
+}
+
+/// What of the policy decides the table.
+struct View<'a> {
+    policy: &'a Policy,
+    host: &'a Host,
+    facts: &'a Facts<'a>,
+    target: Target<'a>,
+    handled_fs: u64,
+    handled_net: u64,
+    scoped: u64,
+}
+
+/// One row per promise.
+pub(super) fn table(
+    policy: &Policy,
+    host: &Host,
+    facts: &Facts<'_>,
+    target: Target<'_>,
+    landlock: Option<&Compiled>,
+) -> Vec<PromiseReport> {
+    let ruleset = landlock.map(|landlock| &landlock.ruleset);
+    let view = View {
+        policy,
+        host,
+        facts,
+        target,
+        handled_fs: ruleset.map_or(0, |r| r.handled_fs),
+        handled_net: ruleset.map_or(0, |r| r.handled_net),
+        scoped: ruleset.map_or(0, |r| r.scoped),
+    };
+    Promise::ALL.map(|promise| finish(promise, view.row(promise), policy.require(), target)).into()
+}
+
+/// The table of a policy that asks for nothing.
+pub(super) fn not_asked(policy: &Policy) -> Vec<PromiseReport> {
+    let row = |promise| finish(promise, Row::not_asked("no knob asks for it"), policy.require(), Target::Sandbox);
+    Promise::ALL.map(row).into()
+}
+
+fn finish(promise: Promise, row: Row, require: &Require, target: Target<'_>) -> PromiseReport {
+    let level = match (require.level(promise), row.state) {
+        (Level::Partly, State::NotAsked) => Level::Nothing,
+        // The pause container keeps what it can; the promises are made to the containers.
+        _ if target == Target::Sandbox => Level::Nothing,
+        (level, _) => level,
+    };
+    PromiseReport { promise, state: row.state, required: level, fences: row.fences, reason: row.reasons.join("; ") }
+}
+
+/// Refuses the start where less is kept than is required.
+pub(super) fn require(promises: &[PromiseReport]) -> Result<(), ZcError> {
+    for row in promises {
+        let PromiseReport { promise, reason, .. } = row;
+        let error = match (row.required, row.state) {
+            (Level::Nothing, _) | (_, State::Kept) | (Level::Partly, State::Partly) => continue,
+            (_, State::NotAsked) => ZcError::new(
+                code::promise::NOT_ASKED,
+                format!("require names {promise}, which the policy does not ask for ({reason})"),
+                format!("add the knob that asks for it, or remove {promise} from require"),
+            ),
+            (_, State::Partly) => ZcError::new(
+                code::promise::ONLY_PARTLY,
+                format!("require names {promise}, which is only partly kept: {reason}"),
+                format!("remove {promise} from require to accept that, or run the pod where it is fully kept"),
+            ),
+            (_, State::NotKept) if *promise == Promise::Files => ZcError::new(
+                code::promise::NO_LANDLOCK,
+                format!("{promise} is not kept on this node: {reason}"),
+                "boot the node with Landlock, or remove the path lists",
+            ),
+            (_, State::NotKept) => ZcError::new(
+                code::promise::NOT_KEPT,
+                format!("{promise} is not kept on this node: {reason}"),
+                "run the pod on a node that has it, or name with require only the promises that are needed",
+            ),
+        };
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// What a reader should know beside the table.
+pub(super) fn notes(policy: &Policy, facts: &Facts<'_>, target: Target<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if target == Target::Sandbox {
+        notes.push("the pause container runs no foreign code and gets no launcher".to_owned());
+        return notes;
+    }
+    if matches!(target, Target::Exec { .. }) && policy.platform() {
+        notes.push("a domain of its own: this process reaches neither abstract sockets nor /proc files of the container's first process".to_owned());
+        if facts.own_pid() {
+            notes.push(
+                "signals are not scoped, so that kill -TERM 1 works; the PID namespace is the container's own"
+                    .to_owned(),
+            );
+        }
+    }
+    if policy.settings().fs_execute.is_some() {
+        notes.push(
+            "fs-execute binds static programs only: a loader that may be executed runs any file that it may read"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+impl View<'_> {
+    fn row(&self, promise: Promise) -> Row {
+        let platform = self.policy.platform();
+        match promise {
+            Promise::Files => self.files(),
+            Promise::Neighbours if !platform && self.policy.unix() != Unix::Any => self.unix_alone(),
+            _ if !platform => Row::not_asked("network-enforcement is cluster"),
+            Promise::Privileges => self.privileges(),
+            Promise::Egress => self.egress(),
+            Promise::Protocols => self.protocols(),
+            Promise::Inbound => self.inbound(),
+            Promise::Neighbours => self.neighbours(),
+            Promise::Descriptors => self.descriptors(),
+        }
+    }
+
+    fn sandbox(&self) -> bool {
+        self.target == Target::Sandbox
+    }
+
+    fn privileges(&self) -> Row {
+        let mut row = Row::kept();
+        row.fence(Fence::Capabilities, true, "five empty sets");
+        row.fence(Fence::NoNewPrivs, true, "");
+        let uid = match self.facts.user {
+            Namespace::Node => format!("uid {}", self.facts.uid),
+            _ => "a user namespace".to_owned(),
+        };
+        row.fence(Fence::Uid, true, uid);
+        row.fence(Fence::Seccomp, true, "no user namespaces");
+        row
+    }
+
+    fn egress(&self) -> Row {
+        let mut row = Row::kept();
+        let connect = self.handled_net & net::CONNECT_TCP != 0;
+        row.fence(Fence::PacketFence, false, "not in this version");
+        row.fence(
+            Fence::LandlockTcp,
+            connect,
+            if connect { format!("connect to port {} only", self.policy.proxy_port()) } else { String::new() },
+        );
+        row.fence(Fence::Seccomp, true, "no datagrams, no Fast Open");
+        if self.sandbox() {
+            row.partly("the pause container has no launcher, so no Landlock");
+        } else if connect {
+            row.partly(format!(
+                "port {} is reachable on any address, not only on loopback, until there is a packet fence",
+                self.policy.proxy_port()
+            ));
+        } else {
+            row.not_kept(format!("Landlock TCP (ABI 4, Linux 6.7) is missing{}", self.found()));
+        }
+        row
+    }
+
+    fn protocols(&self) -> Row {
+        let mut row = Row::kept();
+        row.fence(
+            Fence::Seccomp,
+            true,
+            "socket families, types, protocols and options; no io_uring; the native ABI only",
+        );
+        if self.sandbox() {
+            row.partly("the pause container has the OCI layer only, which refuses by name");
+        }
+        row
+    }
+
+    fn inbound(&self) -> Row {
+        let mut row = Row::kept();
+        let bind = self.handled_net & net::BIND_TCP != 0;
+        row.fence(Fence::PacketFence, false, "not in this version");
+        let listen = self.policy.listen();
+        row.fence(
+            Fence::Seccomp,
+            listen.is_none(),
+            if listen.is_none() { "listen and accept are refused" } else { "listen and accept are permitted" },
+        );
+        match listen {
+            Listen::Ports(ports) if ports.is_empty() => {
+                row.fence(Fence::LandlockTcp, bind, if bind { "no bind" } else { "" })
+            }
+            Listen::Ports(_) if bind => {
+                row.fence(Fence::LandlockTcp, true, format!("bind to {listen} only"));
+                row.partly("listen without bind takes a free port, which is reachable until there is a packet fence");
+            }
+            Listen::Ports(_) => {
+                row.fence(Fence::LandlockTcp, false, "");
+                row.partly(format!(
+                    "any port can be listened on: Landlock TCP (ABI 4, Linux 6.7) is missing{}",
+                    self.found()
+                ));
+            }
+            Listen::Any => {
+                row.fence(Fence::LandlockTcp, false, "listen is *");
+                row.partly("listen is *: every port can be listened on, the proxy's among them");
+            }
+        }
+        row
+    }
+
+    fn neighbours(&self) -> Row {
+        let mut row = Row::kept();
+        if self.sandbox() {
+            row.fence(Fence::Seccomp, true, "");
+            row.partly("the pod's containers share namespaces with the pause container");
+            return row;
+        }
+        self.unix(&mut row);
+        row.fence(Fence::PrivateIpc, true, "");
+        if self.facts.user_shm() {
+            row.partly("/dev/shm is a volume of the pod");
+        }
+        row.fence(Fence::PrivatePid, self.facts.own_pid(), "");
+        if !self.facts.own_pid() {
+            if self.scoped & scope::SIGNAL == 0 {
+                row.partly(format!(
+                    "the PID namespace is shared and Landlock's signal scope (ABI 6, Linux 6.12) is missing{}",
+                    self.found()
+                ));
+            } else {
+                row.partly("the PID namespace is shared: processes of other containers are visible, and can signal this one where they are not confined");
+            }
+        }
+        row.fence(Fence::Seccomp, true, "no ptrace, no calls on another process's memory, limits or scheduling");
+        row
+    }
+
+    /// `unix: container` or `none` where the network is left to the cluster.
+    fn unix_alone(&self) -> Row {
+        let mut row = Row::kept();
+        self.unix(&mut row);
+        row.partly("network-enforcement is cluster: unix sockets only");
+        row
+    }
+
+    fn unix(&self, row: &mut Row) {
+        let scoped = self.scoped & scope::ABSTRACT_UNIX_SOCKET != 0;
+        let resolve = self.handled_fs & fs::RESOLVE_UNIX != 0;
+        match self.policy.unix() {
+            Unix::Any => row.partly("unix is any: sockets of other containers can be reached"),
+            Unix::None => row.fence(Fence::Seccomp, true, "no unix sockets but socketpair"),
+            Unix::Container => {
+                row.fence(Fence::LandlockScope, scoped, if scoped { "abstract unix sockets" } else { "" });
+                row.fence(Fence::LandlockUnix, resolve, if resolve { "pathname unix sockets" } else { "" });
+                if !scoped {
+                    row.partly(format!("abstract unix sockets of the pod's other containers can be reached: Landlock's scope (ABI 6, Linux 6.12) is missing{}", self.found()));
+                }
+                if !resolve {
+                    row.partly("unix sockets on shared volumes can be reached: Landlock's right to resolve unix sockets (ABI 9) is missing");
+                }
+            }
+        }
+    }
+
+    fn files(&self) -> Row {
+        if !self.policy.files_asked() {
+            return Row::not_asked("neither filesystem: read-only nor a path list is set");
+        }
+        if self.sandbox() {
+            return Row::not_asked("the pause container runs no foreign code");
+        }
+        let settings = self.policy.settings();
+        let mut wanted = 0;
+        if self.policy.read_only() || settings.fs_write.is_some() {
+            wanted |= fs::WRITE;
+        }
+        if settings.fs_read.is_some() {
+            wanted |= fs::READ;
+        }
+        if settings.fs_execute.is_some() {
+            wanted |= fs::EXECUTE;
+        }
+        let have = self.handled_fs & wanted;
+        let mut row = Row::kept();
+        row.fence(Fence::LandlockFiles, have != 0, "");
+        if self.policy.read_only() {
+            row.fence(Fence::ReadOnlyMounts, true, "the root and the kubelet's files");
+        }
+        if have == 0 {
+            let reason = format!("Landlock (Linux 5.13) is missing{}", self.found());
+            let lists = wanted & !fs::WRITE != 0 || settings.fs_write.is_some();
+            if lists {
+                row.not_kept(reason)
+            } else {
+                row.partly(reason)
+            }
+            return row;
+        }
+        for (right, what) in [
+            (
+                fs::REFER,
+                "renames and hard links within the list across directories are refused altogether (ABI 2, Linux 5.19)",
+            ),
+            (fs::TRUNCATE, "truncation is not refused (ABI 3, Linux 6.2)"),
+            (fs::IOCTL_DEV, "ioctl on devices is not refused (ABI 5, Linux 6.10)"),
+        ] {
+            if wanted & right != 0 && have & right == 0 {
+                row.partly(format!("{what}{}", self.found()));
+            }
+        }
+        if settings.fs_write.is_some() {
+            row.partly("Landlock does not refuse changes of mode, owner, times and extended attributes");
+        }
+        if settings.fs_execute.is_some() {
+            row.partly("a loader that may be executed runs any file that it may read");
+        }
+        row
+    }
+
+    fn descriptors(&self) -> Row {
+        let mut row = Row::kept();
+        row.fence(
+            Fence::Launcher,
+            !self.sandbox(),
+            if self.sandbox() { "" } else { "closes what is not stdio; stdio is neither directory nor socket" },
+        );
+        if self.sandbox() {
+            row.partly("the pause container has no launcher");
+        }
+        row
+    }
+
+    /// What this host has, for messages.
+    fn found(&self) -> String {
+        match self.host.landlock.abi {
+            0 => format!(" (kernel {} has no Landlock)", self.host.kernel),
+            abi => format!(" (kernel {} has ABI {abi})", self.host.kernel),
+        }
+    }
+}

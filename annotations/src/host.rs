@@ -1,0 +1,56 @@
+//! What `confine` must know of the node, as a value: found by the node's probe, or written by hand for `zerocap explain`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything about the node that decides what can be enforced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Host {
+    /// The kernel's release, for messages only.
+    pub kernel: String,
+    /// What Landlock does here.
+    pub landlock: LandlockAbilities,
+    /// The native architecture.
+    pub arch: HostArch,
+    /// The engine that will run the container.
+    pub engine: EngineTraits,
+    /// Directory on the node that is mounted into the container at `/.zerocap`; the launcher lies in it.
+    pub launcher_dir: PathBuf,
+}
+
+/// What Landlock does on this kernel, by behaviour: vendor kernels report a version and lack parts of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LandlockAbilities {
+    /// The version that the kernel reports; 0 where there is no Landlock.
+    pub abi: u32,
+    /// `LANDLOCK_ACCESS_FS_*` that the kernel handles.
+    pub fs: u64,
+    /// `LANDLOCK_ACCESS_NET_*` that the kernel handles.
+    pub net: u64,
+    /// `LANDLOCK_SCOPE_*` that the kernel handles.
+    pub scoped: u64,
+}
+
+/// Architectures for which there are a launcher and built-in filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HostArch {
+    /// x86-64.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// 64-bit Arm.
+    #[serde(rename = "aarch64")]
+    Aarch64,
+}
+
+/// In what engines differ, as far as the translation must know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EngineTraits {
+    /// The engine's name, for the report.
+    pub name: String,
+    /// Whether processes that are executed into a container get the container's seccomp profile (libcontainer 0.7: no).
+    pub seccomp_on_exec: bool,
+}

@@ -1,0 +1,53 @@
+//! What the tests share: real specs, a host as this project's kernel 6.18, pods from annotations.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use zerocap_annotations::{EngineTraits, Floor, Host, HostArch, LandlockAbilities, PodPolicy};
+
+/// The config.json of a restricted pod's container, as containerd 2.1 wrote it.
+pub fn workload_spec() -> Value {
+    serde_json::from_str(include_str!("../data/workload.json")).expect("JSON")
+}
+
+/// The config.json of the same pod's pause container.
+pub fn sandbox_spec() -> Value {
+    serde_json::from_str(include_str!("../data/sandbox.json")).expect("JSON")
+}
+
+/// The process of an exec, as containerd derives it from its own copy of the spec.
+pub fn exec_process(spec: &Value, args: &[&str]) -> Value {
+    let mut process = spec["process"].clone();
+    process["args"] = args.into();
+    process
+}
+
+/// Landlock ABI 7, runc.
+pub fn host() -> Host {
+    Host {
+        kernel: "6.18.0".into(),
+        landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
+        arch: HostArch::X86_64,
+        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true },
+        launcher_dir: "/run/zerocap/launcher".into(),
+    }
+}
+
+/// Annotations as a map.
+pub fn map(annotations: &[(&str, &str)]) -> BTreeMap<String, String> {
+    annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A pod in platform mode, with further annotations.
+pub fn pod(annotations: &[(&str, &str)]) -> PodPolicy {
+    let mut all = map(annotations);
+    all.insert("network-enforcement".into(), "platform".into());
+    PodPolicy::new(&all, &Floor::none()).expect("a pod policy")
+}
+
+/// A pod with these annotations and no others.
+pub fn pod_with(annotations: &[(&str, &str)]) -> PodPolicy {
+    PodPolicy::new(&map(annotations), &Floor::none()).expect("a pod policy")
+}
