@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use zerocap_annotations::ZcError;
+use zerocap_annotations::code::{Code, node};
+
 /// A file or directory of zerocap on this node could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -43,9 +46,7 @@ pub enum NodeError {
         known: &'static str,
     },
     /// A namespace or an id that containerd would not accept either.
-    #[error(
-        "{value:?} is not a {what}: letters and digits, joined by single '.', '_' or '-', at most 76 characters"
-    )]
+    #[error("{value:?} is not a {what}: letters and digits, joined by single '.', '_' or '-', at most 76 characters")]
     Name {
         /// "namespace" or "container id".
         what: &'static str,
@@ -57,19 +58,12 @@ pub enum NodeError {
 impl NodeError {
     /// An input or output error with its place.
     pub(crate) fn io(what: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            what,
-            path: path.to_owned(),
-            source,
-        }
+        Self::Io { what, path: path.to_owned(), source }
     }
 
     /// The file's content is not what zerocap writes.
     pub(crate) fn damaged(path: &Path, reason: impl ToString) -> Self {
-        Self::Damaged {
-            path: path.to_owned(),
-            reason: reason.to_string(),
-        }
+        Self::Damaged { path: path.to_owned(), reason: reason.to_string() }
     }
 
     /// True if the file or directory simply is not there.
@@ -80,5 +74,33 @@ impl NodeError {
     /// True if the caller lacks the permission: the state belongs to root.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+impl From<NodeError> for ZcError {
+    fn from(error: NodeError) -> Self {
+        let (code, hint) = error.code();
+        Self::new(code, error.to_string(), hint)
+    }
+}
+
+impl NodeError {
+    /// The stable code of this error, and what to do.
+    fn code(&self) -> (Code, &'static str) {
+        match self {
+            Self::Io { what: "create" | "write" | "remove", .. } => {
+                (node::STATE_WRITE, "look at space, permissions and mounts of that directory")
+            }
+            Self::Io { what: "prepare the trials in", .. } => {
+                (node::PROBE, "the probe needs a directory that can be written, /dev/shm or /tmp")
+            }
+            Self::Io { .. } if self.is_denied() => (node::NOT_ROOT, "run it as root on the node"),
+            Self::Io { .. } | Self::Damaged { .. } => (node::STATE_READ, "delete the pod and start it again"),
+            Self::TooLarge { .. } => (node::TOO_LARGE, "zerocap writes nothing as large: remove the file"),
+            Self::Layout { .. } => (node::STATE_VERSION, "use the zerocap that wrote it, or delete the pod"),
+            Self::Name { .. } => {
+                (node::NO_SUCH_CONTAINER, "write the id as `crictl ps` or `ctr containers list` shows it")
+            }
+        }
     }
 }

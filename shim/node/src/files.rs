@@ -12,11 +12,7 @@ use crate::NodeError;
 
 /// Makes `path` and its missing parents, each with mode 0700.
 pub(crate) fn make_dir(path: &Path) -> Result<(), NodeError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|e| NodeError::io("create", path, e))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| NodeError::io("create", path, e))
 }
 
 /// Reads a regular file of at most `limit` bytes; a symbolic link, a pipe or a device in its place is an error.
@@ -30,23 +26,26 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, NodeError> {
     read_open(file, path, limit)
 }
 
+/// The same for the administrator's files, which may well be symbolic links.
+pub(crate) fn read_following(path: &Path, limit: u64) -> Result<Vec<u8>, NodeError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags(OFlags::NONBLOCK))
+        .open(path)
+        .map_err(|e| NodeError::io("open", path, e))?;
+    read_open(file, path, limit)
+}
+
 fn read_open(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, NodeError> {
-    let meta = file
-        .metadata()
-        .map_err(|e| NodeError::io("read", path, e))?;
+    let meta = file.metadata().map_err(|e| NodeError::io("read", path, e))?;
     if !meta.is_file() {
         return Err(NodeError::damaged(path, "not a regular file"));
     }
     let mut bytes = Vec::new();
     // One byte more than allowed tells "at the bound" from "beyond".
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| NodeError::io("read", path, e))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| NodeError::io("read", path, e))?;
     if bytes.len() as u64 > limit {
-        return Err(NodeError::TooLarge {
-            path: path.to_owned(),
-            limit,
-        });
+        return Err(NodeError::TooLarge { path: path.to_owned(), limit });
     }
     Ok(bytes)
 }

@@ -107,10 +107,7 @@ impl Store {
         if namespace == HOST_FILE {
             return Err(bad_name("namespace", namespace));
         }
-        Ok(StateDir {
-            root: self.root.clone(),
-            path: self.root.join(namespace).join(id),
-        })
+        Ok(StateDir { root: self.root.clone(), path: self.root.join(namespace).join(id) })
     }
 
     /// Every container that has a state directory. No root: no containers.
@@ -122,10 +119,7 @@ impl Store {
             }
             for id in directories(&self.root.join(&namespace))? {
                 if check_name("container id", &id).is_ok() {
-                    entries.push(Entry {
-                        namespace: namespace.clone(),
-                        id,
-                    });
+                    entries.push(Entry { namespace: namespace.clone(), id });
                 }
             }
         }
@@ -173,11 +167,7 @@ impl StateDir {
         loop {
             attempt += 1;
             let result = files::make_dir(&self.path).and_then(|()| {
-                if layout.exists() {
-                    self.check_layout()
-                } else {
-                    files::write(&layout, LAYOUT.as_bytes())
-                }
+                if layout.exists() { self.check_layout() } else { files::write(&layout, LAYOUT.as_bytes()) }
             });
             match result {
                 Err(e) if e.is_absent() && attempt < ATTEMPTS => {}
@@ -199,8 +189,7 @@ impl StateDir {
 
     /// Writes a value as JSON.
     pub fn write_json(&self, document: Document, value: &impl Serialize) -> Result<(), NodeError> {
-        let bytes =
-            serde_json::to_vec(value).map_err(|e| NodeError::damaged(&self.file(document), e))?;
+        let bytes = serde_json::to_vec(value).map_err(|e| NodeError::damaged(&self.file(document), e))?;
         self.write(document, &bytes)
     }
 
@@ -218,16 +207,11 @@ impl StateDir {
     }
 
     /// A document as a value; `None` if it was never written.
-    pub fn read_json<T: DeserializeOwned>(
-        &self,
-        document: Document,
-    ) -> Result<Option<T>, NodeError> {
+    pub fn read_json<T: DeserializeOwned>(&self, document: Document) -> Result<Option<T>, NodeError> {
         let Some(bytes) = self.read(document)? else {
             return Ok(None);
         };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| NodeError::damaged(&self.file(document), e))
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| NodeError::damaged(&self.file(document), e))
     }
 
     /// Removes the directory, and its parents as far as they are empty then. Removing what is not there is no error.
@@ -260,31 +244,19 @@ impl StateDir {
         if found == LAYOUT {
             return Ok(());
         }
-        Err(NodeError::Layout {
-            path: self.path.clone(),
-            found,
-            known: LAYOUT,
-        })
+        Err(NodeError::Layout { path: self.path.clone(), found, known: LAYOUT })
     }
 }
 
 /// containerd's rule for namespaces and ids: letters and digits in groups, joined by single separators.
 fn check_name(what: &'static str, name: &str) -> Result<(), NodeError> {
-    let groups_are_filled = name
-        .split(['.', '_', '-'])
-        .all(|group| !group.is_empty() && group.bytes().all(|b| b.is_ascii_alphanumeric()));
-    if groups_are_filled && name.len() <= MAX_NAME {
-        Ok(())
-    } else {
-        Err(bad_name(what, name))
-    }
+    let groups_are_filled =
+        name.split(['.', '_', '-']).all(|group| !group.is_empty() && group.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if groups_are_filled && name.len() <= MAX_NAME { Ok(()) } else { Err(bad_name(what, name)) }
 }
 
 fn bad_name(what: &'static str, name: &str) -> NodeError {
-    NodeError::Name {
-        what,
-        value: name.chars().take(MAX_NAME).collect(),
-    }
+    NodeError::Name { what, value: name.chars().take(MAX_NAME).collect() }
 }
 
 /// The names of the real directories in a directory; none if it does not exist.

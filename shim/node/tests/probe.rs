@@ -59,10 +59,7 @@ fn a_doubtful_memory_is_not_believed() {
         fs::write(store.host_file(), serde_json::to_vec(&forged).unwrap()).unwrap();
         kernel::probe(&store).unwrap() == honest
     };
-    assert!(
-        !distrusted(&|_| {}),
-        "the control: an unsuspicious file is believed"
-    );
+    assert!(!distrusted(&|_| {}), "the control: an unsuspicious file is believed");
     assert!(distrusted(&|a| a.boot_id = "another".into()));
     assert!(distrusted(&|a| a.kernel = "another".into()));
     assert!(distrusted(&|a| a.schema += 1));

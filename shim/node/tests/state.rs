@@ -23,20 +23,12 @@ fn what_is_written_is_read_back_and_is_private() {
     let dir = store.container("k8s.io", "abc").unwrap();
     assert_eq!(dir.read(Document::Policy).unwrap(), None);
 
-    dir.write_json(Document::Policy, &json!({"version": 1}))
-        .unwrap();
-    dir.write(Document::OriginalConfig, b"{ \"as\": \"it was\" }")
-        .unwrap();
+    dir.write_json(Document::Policy, &json!({"version": 1})).unwrap();
+    dir.write(Document::OriginalConfig, b"{ \"as\": \"it was\" }").unwrap();
 
-    assert_eq!(
-        dir.read_json::<Value>(Document::Policy).unwrap(),
-        Some(json!({"version": 1}))
-    );
+    assert_eq!(dir.read_json::<Value>(Document::Policy).unwrap(), Some(json!({"version": 1})));
     // The original is kept byte by byte.
-    assert_eq!(
-        dir.read(Document::OriginalConfig).unwrap().unwrap(),
-        b"{ \"as\": \"it was\" }"
-    );
+    assert_eq!(dir.read(Document::OriginalConfig).unwrap().unwrap(), b"{ \"as\": \"it was\" }");
     assert_eq!(dir.read(Document::Report).unwrap(), None);
     assert_eq!(mode(store.root()), 0o700);
     assert_eq!(mode(dir.path()), 0o700);
@@ -50,17 +42,11 @@ fn a_rewrite_replaces_and_leaves_no_temporary_file() {
     let (_guard, store) = store();
     let dir = store.container("k8s.io", "abc").unwrap();
     for n in 0..3 {
-        dir.write_json(Document::Report, &json!({ "n": n }))
-            .unwrap();
+        dir.write_json(Document::Report, &json!({ "n": n })).unwrap();
     }
-    assert_eq!(
-        dir.read_json::<Value>(Document::Report).unwrap(),
-        Some(json!({"n": 2}))
-    );
-    let mut names: Vec<_> = fs::read_dir(dir.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .collect();
+    assert_eq!(dir.read_json::<Value>(Document::Report).unwrap(), Some(json!({"n": 2})));
+    let mut names: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["layout", "report.json"]);
 }
@@ -68,10 +54,7 @@ fn a_rewrite_replaces_and_leaves_no_temporary_file() {
 #[test]
 fn removing_takes_empty_parents_and_spares_neighbours() {
     let (guard, store) = store();
-    let (a, b) = (
-        store.container("k8s.io", "a").unwrap(),
-        store.container("k8s.io", "b").unwrap(),
-    );
+    let (a, b) = (store.container("k8s.io", "a").unwrap(), store.container("k8s.io", "b").unwrap());
     a.create().unwrap();
     b.create().unwrap();
 
@@ -120,18 +103,10 @@ fn concurrent_containers_do_not_lose_their_directories() {
 fn names_with_path_tricks_are_refused() {
     let (_guard, store) = store();
     let long = "a".repeat(77);
-    for bad in [
-        "", ".", "..", "a/b", "/a", "../a", "a..b", ".a", "a.", "-a", "a__b", "a\0b", "a\nb", "ä",
-        "a b", &long,
-    ] {
-        assert!(
-            matches!(store.container(bad, "a"), Err(NodeError::Name { .. })),
-            "{bad:?}"
-        );
-        assert!(
-            matches!(store.container("a", bad), Err(NodeError::Name { .. })),
-            "{bad:?}"
-        );
+    for bad in ["", ".", "..", "a/b", "/a", "../a", "a..b", ".a", "a.", "-a", "a__b", "a\0b", "a\nb", "ä", "a b", &long]
+    {
+        assert!(matches!(store.container(bad, "a"), Err(NodeError::Name { .. })), "{bad:?}");
+        assert!(matches!(store.container("a", bad), Err(NodeError::Name { .. })), "{bad:?}");
     }
     // Would be a directory in place of our own file.
     assert!(store.container("host.json", "a").is_err());
@@ -150,35 +125,19 @@ fn files_that_are_not_ours_are_errors_not_content() {
     let outside = guard.path().join("outside.json");
     fs::write(&outside, "{}").unwrap();
     std::os::unix::fs::symlink(&outside, &policy).unwrap();
-    assert!(
-        dir.read(Document::Policy).is_err(),
-        "followed a symbolic link"
-    );
+    assert!(dir.read(Document::Policy).is_err(), "followed a symbolic link");
     fs::remove_file(&policy).unwrap();
 
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &policy,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR,
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &policy, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     assert!(dir.read(Document::Policy).is_err(), "a pipe was read");
     fs::remove_file(&policy).unwrap();
 
     fs::write(&policy, "{ not json").unwrap();
-    let error = dir
-        .read_json::<Value>(Document::Policy)
-        .unwrap_err()
-        .to_string();
+    let error = dir.read_json::<Value>(Document::Policy).unwrap_err().to_string();
     assert!(error.contains("policy.json is damaged"), "{error}");
 
     fs::File::create(&policy).unwrap().set_len(1 << 30).unwrap();
-    assert!(matches!(
-        dir.read(Document::Policy),
-        Err(NodeError::TooLarge { .. })
-    ));
+    assert!(matches!(dir.read(Document::Policy), Err(NodeError::TooLarge { .. })));
 }
 
 #[test]
@@ -189,10 +148,7 @@ fn another_layout_is_refused_by_name() {
     fs::write(dir.path().join("layout"), "2").unwrap();
     for result in [dir.read(Document::Policy).map(drop), dir.create()] {
         let error = result.unwrap_err().to_string();
-        assert!(
-            error.contains("has layout \"2\", this version knows \"1\""),
-            "{error}"
-        );
+        assert!(error.contains("has layout \"2\", this version knows \"1\""), "{error}");
     }
     // It can still be removed.
     dir.remove().unwrap();
@@ -206,19 +162,10 @@ fn containers_are_listed_and_found_by_prefix() {
     }
     fs::create_dir_all(store.root().join("not a namespace/x")).unwrap();
     let ids = |entries: Vec<zerocap_node::state::Entry>| {
-        entries
-            .into_iter()
-            .map(|e| format!("{}/{}", e.namespace, e.id))
-            .collect::<Vec<_>>()
+        entries.into_iter().map(|e| format!("{}/{}", e.namespace, e.id)).collect::<Vec<_>>()
     };
-    assert_eq!(
-        ids(store.list().unwrap()),
-        ["default/abc", "k8s.io/abc", "k8s.io/abcd"]
-    );
-    assert_eq!(
-        ids(store.find("abc").unwrap()),
-        ["default/abc", "k8s.io/abc"]
-    );
+    assert_eq!(ids(store.list().unwrap()), ["default/abc", "k8s.io/abc", "k8s.io/abcd"]);
+    assert_eq!(ids(store.find("abc").unwrap()), ["default/abc", "k8s.io/abc"]);
     assert_eq!(ids(store.find("abcd").unwrap()), ["k8s.io/abcd"]);
     assert_eq!(ids(store.find("ab").unwrap()).len(), 3);
     assert_eq!(ids(store.find("x").unwrap()).len(), 0);

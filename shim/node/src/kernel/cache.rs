@@ -20,14 +20,9 @@ pub(super) fn read(store: &Store, boot_id: &str) -> Option<Abilities> {
         return None;
     }
     let known: Abilities = serde_json::from_slice(&files::read(&path, LIMIT).ok()?).ok()?;
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let fits = known.schema == SCHEMA
-        && known.boot_id == boot_id
-        && known.kernel == release
-        && known.landlock.is_plausible();
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let fits =
+        known.schema == SCHEMA && known.boot_id == boot_id && known.kernel == release && known.landlock.is_plausible();
     fits.then_some(known)
 }
 

@@ -24,10 +24,7 @@ pub(super) fn mounted() -> Cgroup {
 /// In mountinfo the file system's type is the first word after the separator " - ".
 fn classify(mountinfo: &str) -> Cgroup {
     let has = |wanted: &str| {
-        mountinfo
-            .lines()
-            .filter_map(|line| line.split_once(" - ")?.1.split(' ').next())
-            .any(|kind| kind == wanted)
+        mountinfo.lines().filter_map(|line| line.split_once(" - ")?.1.split(' ').next()).any(|kind| kind == wanted)
     };
     match (has("cgroup"), has("cgroup2")) {
         (false, true) => Cgroup::V2,
@@ -41,8 +38,7 @@ fn classify(mountinfo: &str) -> Cgroup {
 mod tests {
     use super::*;
 
-    const V1: &str =
-        "31 25 0:27 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids\n";
+    const V1: &str = "31 25 0:27 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids\n";
     const V2: &str = "32 25 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n";
 
     #[test]
@@ -55,9 +51,6 @@ mod tests {
 
     #[test]
     fn a_mount_point_named_cgroup2_is_not_a_hierarchy() {
-        assert_eq!(
-            classify("1 2 0:3 / /cgroup2 rw - tmpfs cgroup2 rw\n"),
-            Cgroup::None
-        );
+        assert_eq!(classify("1 2 0:3 / /cgroup2 rw - tmpfs cgroup2 rw\n"), Cgroup::None);
     }
 }

@@ -14,8 +14,8 @@ use std::process::Command;
 use std::thread;
 
 use ::landlock::{
-    AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+    AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 use rustix::fs::{CWD, FileType, Mode, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -45,13 +45,11 @@ pub struct Landlock {
 impl Landlock {
     /// False for a remembered value that no probe of ours writes.
     pub(super) fn is_plausible(&self) -> bool {
-        let known = TRIALS
-            .iter()
-            .fold((0, 0, 0), |(fs, net, scoped), t| match t.right {
-                Right::Fs(a) => (fs | a as u64, net, scoped),
-                Right::Net(a) => (fs, net | a as u64, scoped),
-                Right::Scope(a) => (fs, net, scoped | a as u64),
-            });
+        let known = TRIALS.iter().fold((0, 0, 0), |(fs, net, scoped), t| match t.right {
+            Right::Fs(a) => (fs | a as u64, net, scoped),
+            Right::Net(a) => (fs, net | a as u64, scoped),
+            Right::Scope(a) => (fs, net, scoped | a as u64),
+        });
         self.fs & !known.0 == 0 && self.net & !known.1 == 0 && self.scoped & !known.2 == 0
     }
 }
@@ -72,61 +70,28 @@ struct Trial {
     operation: fn(&Bench) -> io::Result<()>,
 }
 
-const fn fs(
-    access: AccessFs,
-    name: &'static str,
-    operation: fn(&Bench) -> io::Result<()>,
-) -> Trial {
-    Trial {
-        right: Right::Fs(access),
-        name,
-        refusal: Errno::ACCESS,
-        operation,
-    }
+const fn fs(access: AccessFs, name: &'static str, operation: fn(&Bench) -> io::Result<()>) -> Trial {
+    Trial { right: Right::Fs(access), name, refusal: Errno::ACCESS, operation }
 }
 
 /// Every right that zerocap may use.
 const TRIALS: &[Trial] = &[
     fs(AccessFs::Execute, "execute", execute),
-    fs(AccessFs::WriteFile, "write_file", |b| {
-        open(&b.file, false, true).map(drop)
-    }),
-    fs(AccessFs::ReadFile, "read_file", |b| {
-        open(&b.file, true, false).map(drop)
-    }),
-    fs(AccessFs::ReadDir, "read_dir", |b| {
-        fs::read_dir(&b.sub).map(drop)
-    }),
-    fs(AccessFs::RemoveDir, "remove_dir", |b| {
-        fs::remove_dir(&b.sub)
-    }),
-    fs(AccessFs::RemoveFile, "remove_file", |b| {
-        fs::remove_file(&b.file)
-    }),
-    fs(AccessFs::MakeChar, "make_char", |b| {
-        make(b, FileType::CharacterDevice)
-    }),
+    fs(AccessFs::WriteFile, "write_file", |b| open(&b.file, false, true).map(drop)),
+    fs(AccessFs::ReadFile, "read_file", |b| open(&b.file, true, false).map(drop)),
+    fs(AccessFs::ReadDir, "read_dir", |b| fs::read_dir(&b.sub).map(drop)),
+    fs(AccessFs::RemoveDir, "remove_dir", |b| fs::remove_dir(&b.sub)),
+    fs(AccessFs::RemoveFile, "remove_file", |b| fs::remove_file(&b.file)),
+    fs(AccessFs::MakeChar, "make_char", |b| make(b, FileType::CharacterDevice)),
     fs(AccessFs::MakeDir, "make_dir", |b| fs::create_dir(&b.new)),
-    fs(AccessFs::MakeReg, "make_reg", |b| {
-        make(b, FileType::RegularFile)
-    }),
-    fs(AccessFs::MakeSock, "make_sock", |b| {
-        UnixListener::bind(&b.new).map(drop)
-    }),
+    fs(AccessFs::MakeReg, "make_reg", |b| make(b, FileType::RegularFile)),
+    fs(AccessFs::MakeSock, "make_sock", |b| UnixListener::bind(&b.new).map(drop)),
     fs(AccessFs::MakeFifo, "make_fifo", |b| make(b, FileType::Fifo)),
-    fs(AccessFs::MakeBlock, "make_block", |b| {
-        make(b, FileType::BlockDevice)
-    }),
-    fs(AccessFs::MakeSym, "make_sym", |b| {
-        std::os::unix::fs::symlink("x", &b.new)
-    }),
-    fs(AccessFs::Truncate, "truncate", |b| {
-        open(&b.file, false, true)?.set_len(0)
-    }),
+    fs(AccessFs::MakeBlock, "make_block", |b| make(b, FileType::BlockDevice)),
+    fs(AccessFs::MakeSym, "make_sym", |b| std::os::unix::fs::symlink("x", &b.new)),
+    fs(AccessFs::Truncate, "truncate", |b| open(&b.file, false, true)?.set_len(0)),
     fs(AccessFs::IoctlDev, "ioctl_dev", device_ioctl),
-    fs(AccessFs::ResolveUnix, "resolve_unix", |b| {
-        UnixStream::connect(&b.socket).map(drop)
-    }),
+    fs(AccessFs::ResolveUnix, "resolve_unix", |b| UnixStream::connect(&b.socket).map(drop)),
     // Without it every link across directories is refused; the right is what permits them. See `tries_refer`.
     Trial {
         right: Right::Fs(AccessFs::Refer),
@@ -152,12 +117,7 @@ const TRIALS: &[Trial] = &[
         refusal: Errno::PERM,
         operation: |b| UnixStream::connect_addr(&b.abstract_socket).map(drop),
     },
-    Trial {
-        right: Right::Scope(Scope::Signal),
-        name: "signal",
-        refusal: Errno::PERM,
-        operation: signal_parent,
-    },
+    Trial { right: Right::Scope(Scope::Signal), name: "signal", refusal: Errno::PERM, operation: signal_parent },
 ];
 
 /// What came of one trial.
@@ -176,10 +136,7 @@ enum Outcome {
 /// Tries every right.
 pub(super) fn try_out() -> Result<Landlock, NodeError> {
     let place = Place::find()?;
-    let mut found = Landlock {
-        abi: abi(),
-        ..Landlock::default()
-    };
+    let mut found = Landlock { abi: abi(), ..Landlock::default() };
     if found.abi == 0 {
         return Ok(found);
     }
@@ -218,9 +175,7 @@ fn tries(trial: &Trial, place: &Place) -> Result<Outcome, NodeError> {
     }
     if matches!(trial.right, Right::Fs(AccessFs::Refer)) {
         let granted = place.bench(trial.name, "granted")?;
-        let permitted = in_domain(trial.right, Some(&granted.dir), || {
-            (trial.operation)(&granted)
-        });
+        let permitted = in_domain(trial.right, Some(&granted.dir), || (trial.operation)(&granted));
         if !matches!(permitted, Some(Ok(()))) {
             return Ok(Outcome::Broken);
         }
@@ -234,11 +189,7 @@ fn is(result: &io::Result<()>, errno: Errno) -> bool {
 
 /// Runs the operation in a throw-away thread under a domain that handles `right`, granted below `grant` only.
 /// `None` where the kernel does not take the right.
-fn in_domain<T: Send>(
-    right: Right,
-    grant: Option<&Path>,
-    operation: impl FnOnce() -> T + Send,
-) -> Option<T> {
+fn in_domain<T: Send>(right: Right, grant: Option<&Path>, operation: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| {
         scope
             .spawn(|| {
@@ -265,29 +216,23 @@ fn restrict(right: Right, grant: Option<&Path>) -> Result<LandlockStatus, Rulese
         created = created.add_rule(PathBeneath::new(fd, access))?;
     }
     // Our own refusals are expected: keep them out of the audit log where the kernel can.
-    let status = created
-        .set_compatibility(CompatLevel::BestEffort)
-        .log_same_exec(false)?
-        .restrict_self()?;
+    let status = created.set_compatibility(CompatLevel::BestEffort).log_same_exec(false)?.restrict_self()?;
     Ok(status.landlock)
 }
 
 /// The ABI that the kernel claims: for people to read, nothing is decided by it.
 fn abi() -> u32 {
-    let status = thread::spawn(|| restrict(Right::Fs(AccessFs::Execute), None).ok())
-        .join()
-        .ok()
-        .flatten();
+    let status = thread::spawn(|| restrict(Right::Fs(AccessFs::Execute), None).ok()).join().ok().flatten();
     match status {
-        Some(LandlockStatus::Available {
-            effective_abi,
-            kernel_abi,
-        }) => kernel_abi
-            .and_then(|abi| u32::try_from(abi).ok())
-            .unwrap_or(effective_abi as u32),
+        Some(LandlockStatus::Available { effective_abi, kernel_abi }) => {
+            kernel_abi.and_then(|abi| u32::try_from(abi).ok()).unwrap_or(effective_abi as u32)
+        }
         _ => 0,
     }
 }
+
+/// The step that fails where there is no place for trials.
+const PREPARE: &str = "prepare the trials in";
 
 /// Where the trials put their files; gone when dropped.
 struct Place {
@@ -304,18 +249,15 @@ impl Place {
             PathBuf::from("/run"),
             PathBuf::from("/var/tmp"),
         ];
-        let permits_execution = |dir: &PathBuf| {
-            rustix::fs::statvfs(dir).is_ok_and(|s| !s.f_flag.contains(StatVfsMountFlags::NOEXEC))
-        };
-        let (mut order, rest): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(permits_execution);
+        let permits_execution =
+            |dir: &PathBuf| rustix::fs::statvfs(dir).is_ok_and(|s| !s.f_flag.contains(StatVfsMountFlags::NOEXEC));
+        let (mut order, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(permits_execution);
         order.extend(rest);
-        let mut failure =
-            NodeError::io("create", Path::new("/tmp"), io::ErrorKind::NotFound.into());
+        let mut failure = NodeError::io(PREPARE, Path::new("/tmp"), io::ErrorKind::NotFound.into());
         for parent in order {
             match TempDir::with_prefix_in("zerocap-probe-", &parent) {
                 Ok(dir) => return Ok(Self { dir }),
-                Err(e) => failure = NodeError::io("create a directory in", &parent, e),
+                Err(e) => failure = NodeError::io(PREPARE, &parent, e),
             }
         }
         Err(failure)
@@ -323,7 +265,7 @@ impl Place {
 
     fn bench(&self, name: &str, run: &str) -> Result<Bench, NodeError> {
         let dir = self.dir.path().join(format!("{name}-{run}"));
-        Bench::set_up(dir.clone()).map_err(|e| NodeError::io("prepare", &dir, e))
+        Bench::set_up(dir.clone()).map_err(|e| NodeError::io(PREPARE, &dir, e))
     }
 }
 
@@ -350,25 +292,14 @@ impl Bench {
         let (file, sub, socket) = (dir.join("file"), dir.join("sub"), dir.join("socket"));
         fs::create_dir(&dir)?;
         fs::create_dir(&sub)?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o700)
-            .open(&file)?;
+        OpenOptions::new().write(true).create_new(true).mode(0o700).open(&file)?;
         let name = dir.as_os_str().as_encoded_bytes();
         let abstract_socket = SocketAddr::from_abstract_name(name)?;
         // No loopback, no listener: connect then fails in another way than Landlock's, which is all that counts.
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok();
-        let port = tcp
-            .as_ref()
-            .and_then(|l| l.local_addr().ok())
-            .map_or(1, |a| a.port());
+        let port = tcp.as_ref().and_then(|l| l.local_addr().ok()).map_or(1, |a| a.port());
         Ok(Self {
-            _listeners: (
-                UnixListener::bind(&socket)?,
-                UnixListener::bind_addr(&abstract_socket)?,
-                tcp,
-            ),
+            _listeners: (UnixListener::bind(&socket)?, UnixListener::bind_addr(&abstract_socket)?, tcp),
             new: dir.join("new"),
             dir,
             file,

@@ -7,6 +7,7 @@
 
 mod cache;
 mod cgroup;
+mod host;
 mod landlock;
 mod seccomp;
 mod sys;

@@ -28,13 +28,10 @@ const ADMITTED: u32 = 0x5a43_0001;
 /// Tries each feature in a thread of its own, since a filter never comes off.
 pub(super) fn try_out() -> Seccomp {
     let listener_flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    let (listener, sync_wake_up) =
-        in_thread(
-            move || match sys::load_filter(&allow_all(), listener_flags) {
-                Ok(Some(fd)) => (true, sys::set_sync_wake_up(&fd)),
-                _ => (false, false),
-            },
-        );
+    let (listener, sync_wake_up) = in_thread(move || match sys::load_filter(&allow_all(), listener_flags) {
+        Ok(Some(fd)) => (true, sys::set_sync_wake_up(&fd)),
+        _ => (false, false),
+    });
     Seccomp {
         filter: in_thread(filter_works),
         listener,

@@ -9,29 +9,16 @@ pub(super) type Insn = libc::sock_filter;
 
 /// A classic BPF instruction; codes as in linux/bpf_common.h.
 pub(super) const fn insn(code: u32, jt: u8, jf: u8, k: u32) -> Insn {
-    Insn {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    }
+    Insn { code: code as u16, jt, jf, k }
 }
 
 /// Loads a filter for the calling thread. With `NEW_LISTENER` among the flags the kernel returns a descriptor.
 pub(super) fn load_filter(program: &[Insn], flags: libc::c_ulong) -> io::Result<Option<OwnedFd>> {
-    let fprog = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_ptr().cast_mut(),
-    };
+    let fprog = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
     // SAFETY: `fprog` and the instructions that it points to live until the call returns; the kernel copies both and
     // writes to neither.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong,
-            flags,
-            &raw const fprog,
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong, flags, &raw const fprog)
     };
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -46,22 +33,8 @@ pub(super) fn load_filter(program: &[Insn], flags: libc::c_ulong) -> io::Result<
 /// Calls getppid with six given argument registers, all of which it ignores.
 pub(super) fn getppid_with(args: [u64; 6]) -> io::Result<()> {
     // SAFETY: getppid takes no argument and touches no memory.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_getppid,
-            args[0],
-            args[1],
-            args[2],
-            args[3],
-            args[4],
-            args[5],
-        )
-    };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    let result = unsafe { libc::syscall(libc::SYS_getppid, args[0], args[1], args[2], args[3], args[4], args[5]) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` of linux/seccomp.h: `_IOW('!', 4, __u64)`.
@@ -112,14 +85,7 @@ pub(super) fn loads_cgroup_program() -> bool {
     };
     // SAFETY: `attr` is a prefix of the kernel's union, passed with its own size, and every pointer in it outlives the
     // call; without a log buffer the kernel writes nothing.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_PROG_LOAD,
-            &raw const attr,
-            size_of::<ProgLoad>(),
-        )
-    };
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attr, size_of::<ProgLoad>()) };
     if fd < 0 {
         return false;
     }

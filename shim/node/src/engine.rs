@@ -1,0 +1,27 @@
+//! In what the engines differ, by their name.
+
+use zerocap_annotations::EngineTraits;
+
+/// What the translation must know of an engine. The name is that of the program, with or without its path.
+///
+/// Only of runc and crun it was seen that they give a container's seccomp profile to what is executed into it; of any
+/// other engine the opposite is assumed, so that the launch plan carries the profile. Twice is harmless.
+pub fn traits(name: &str) -> EngineTraits {
+    let program = name.rsplit('/').next().unwrap_or(name);
+    EngineTraits { name: program.to_owned(), seccomp_on_exec: matches!(program, "runc" | "crun") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_engine_is_not_trusted_with_the_profile() {
+        assert!(traits("runc").seccomp_on_exec);
+        assert!(traits("/usr/bin/crun").seccomp_on_exec);
+        assert_eq!(traits("/usr/bin/crun").name, "crun");
+        for other in ["youki", "zerocap-engine", "my-runc", ""] {
+            assert!(!traits(other).seccomp_on_exec, "{other}");
+        }
+    }
+}
