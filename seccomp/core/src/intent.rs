@@ -82,12 +82,8 @@ impl Intent {
     /// The profile for kernels of a native architecture, with these knobs switched on.
     #[must_use]
     pub fn profile(&self, native: Arch, on: &BTreeSet<&str>) -> Profile {
-        let mut table = Table::new(self.unknown);
-        for call in names() {
-            if let Some(number) = call.number(native) {
-                table.set(number, self.decision(call, on));
-            }
-        }
+        let calls = names().filter_map(|call| Some((call.number(native)?, self.decision(call, on)))).collect();
+        let table = Table::with(self.unknown, calls);
         let mut profile = Profile::new(self.foreign);
         profile.flags.spec_allow = true;
         profile.set_table(native, table);

@@ -26,4 +26,4 @@ pub use gate::{COOKIE_WORDS, CookieSite, GATED_CALLS, Gate};
 pub use insn::{Insn, opcode};
 pub use interpret::{InterpretError, SeccompData, interpret};
 pub use profile::{Clause, Decision, Flags, Profile, Table};
-pub use syscalls::{Syscall, X32_BIT, lookup, name_of, names};
+pub use syscalls::{Syscall, X32_BIT, count, lookup, name_of, names};

@@ -58,28 +58,45 @@ pub struct Table {
     /// Numbers greater than this one get this answer instead of the default (runc's ENOSYS for calls that are newer
     /// than the profile).
     pub above: Option<(u32, Action)>,
-    calls: BTreeMap<u32, Decision>,
+    /// Sorted by number.
+    calls: Vec<(u32, Decision)>,
 }
 
 impl Table {
     /// A table without entries.
     #[must_use]
     pub fn new(default: Action) -> Self {
-        Self { default, above: None, calls: BTreeMap::new() }
+        Self { default, above: None, calls: Vec::new() }
+    }
+
+    /// A table with these entries. Of several for one number the last counts.
+    #[must_use]
+    pub fn with(default: Action, mut calls: Vec<(u32, Decision)>) -> Self {
+        calls.reverse();
+        calls.sort_by_key(|(number, _)| *number);
+        calls.dedup_by_key(|(number, _)| *number);
+        Self { default, above: None, calls }
     }
 
     /// Set the decision for a number (x32: without its bit).
     pub fn set(&mut self, number: u32, decision: Decision) {
-        self.calls.insert(number, decision);
+        match self.find(number) {
+            Ok(index) => self.calls[index].1 = decision,
+            Err(index) => self.calls.insert(index, (number, decision)),
+        }
     }
 
     /// The entry for a number, if there is one.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&Decision> {
-        self.calls.get(&number)
+        self.find(number).ok().map(|index| &self.calls[index].1)
     }
 
-    /// All entries by number.
+    fn find(&self, number: u32) -> Result<usize, usize> {
+        self.calls.binary_search_by_key(&number, |(number, _)| *number)
+    }
+
+    /// All entries, sorted by number.
     pub fn entries(&self) -> impl Iterator<Item = (u32, &Decision)> {
         self.calls.iter().map(|(number, decision)| (*number, decision))
     }
@@ -96,7 +113,7 @@ impl Table {
     /// The answer to a call.
     #[must_use]
     pub fn action(&self, number: u32, args: &[u64; 6]) -> Action {
-        self.calls.get(&number).map_or_else(|| self.missing(number), |decision| decision.action(args))
+        self.get(number).map_or_else(|| self.missing(number), |decision| decision.action(args))
     }
 }
 
@@ -172,7 +189,7 @@ impl Profile {
         self.tables.values().any(|table| {
             holds(table.default)
                 || table.above.is_some_and(|(_, action)| holds(action))
-                || table.calls.values().any(|decision| {
+                || table.calls.iter().any(|(_, decision)| {
                     holds(decision.otherwise) || decision.clauses.iter().any(|clause| holds(clause.action))
                 })
         })

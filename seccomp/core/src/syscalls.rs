@@ -17,35 +17,51 @@ struct Row {
 static ROWS: &[Row] = include!(concat!(env!("OUT_DIR"), "/syscalls.rs"));
 
 /// A system call that some ABI has.
-#[derive(Debug, Clone, Copy)]
-pub struct Syscall(&'static Row);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Syscall(u16);
 
 impl Syscall {
+    /// Its place in the list of all calls, below [`count`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.0.name
+        ROWS[self.index()].name
     }
 
     /// Its number under this ABI, without the x32 bit; `None` if the ABI has no such call.
     #[must_use]
     pub fn number(self, arch: Arch) -> Option<u32> {
-        match self.0.numbers[arch.column()] {
+        match ROWS[self.index()].numbers[arch.column()] {
             NONE => None,
             number => Some(number),
         }
     }
 }
 
+fn at(index: usize) -> Option<Syscall> {
+    u16::try_from(index).ok().map(Syscall)
+}
+
+/// How many calls there are.
+#[must_use]
+pub fn count() -> usize {
+    ROWS.len()
+}
+
 /// The call with this name, exactly written.
 #[must_use]
 pub fn lookup(name: &str) -> Option<Syscall> {
-    ROWS.binary_search_by(|row| row.name.cmp(name)).ok().map(|index| Syscall(&ROWS[index]))
+    ROWS.binary_search_by(|row| row.name.cmp(name)).ok().and_then(at)
 }
 
 /// Every call that any ABI has, sorted by name.
 pub fn names() -> impl Iterator<Item = Syscall> {
-    ROWS.iter().map(Syscall)
+    (0..ROWS.len()).filter_map(at)
 }
 
 /// The name of a number under this ABI (x32: without its bit). Where a kernel header has two names for one number, the
@@ -81,6 +97,8 @@ mod tests {
     fn names_are_sorted_and_unique() {
         let all: Vec<_> = names().map(Syscall::name).collect();
         assert!(all.len() > 450);
+        assert_eq!(all.len(), count());
+        assert!(names().enumerate().all(|(index, call)| call.index() == index));
         assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
     }
 

@@ -38,7 +38,10 @@ pub fn narrow(seccomp: &Value, deny: &BTreeSet<&str>, add: &[&str]) -> Result<Na
     let deny: BTreeSet<&str> = deny.iter().copied().filter(|name| !add.contains(name)).collect();
     let (default, known) = match rules::parse(seccomp)? {
         None => (Action::Allow, BTreeMap::new()),
-        Some(document) => (document.default, meaning::merge(&document.rules, document.default)),
+        Some(document) => {
+            let known = meaning::by_name(&document, |name| deny.contains(name) || add.contains(&name));
+            (document.default, known)
+        }
     };
     let default_decision = Decision::always(default);
     let decision = |name: &str| known.get(name).unwrap_or(&default_decision);
