@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zerocap_plan::{CookieSite, Filter, Insn};
 use zerocap_seccomp::preset::{self, LastLayer};
 use zerocap_seccomp::{Action, Arch, Gate, LAUNCHER_CALLS, oci};
@@ -76,13 +76,26 @@ impl Layers {
         self.last
     }
 
-    pub(super) fn write(&self, spec: &mut Value, changes: &mut Vec<Change>) {
-        let (Some(oci), Some(linux)) = (&self.oci, spec.get_mut("linux").and_then(Value::as_object_mut)) else {
-            return;
-        };
-        if linux.insert("seccomp".into(), oci.clone()).as_ref() == Some(oci) {
-            return;
+    /// A copy of the spec with the new `linux.seccomp`. The old one, which is most of a spec, is not copied first.
+    pub(super) fn write(&mut self, spec: &Value, changes: &mut Vec<Change>) -> Value {
+        let (Value::Object(root), Some(oci)) = (spec, self.oci.take()) else { return spec.clone() };
+        if self.removed > 0 || !self.added.is_empty() {
+            changes.push(Change::new("/linux/seccomp", self.described()));
         }
+        let linux = |linux: &Map<String, Value>| {
+            let others =
+                linux.iter().filter(|(key, _)| *key != "seccomp").map(|(key, value)| (key.clone(), value.clone()));
+            Value::Object(others.chain([("seccomp".to_owned(), oci)]).collect())
+        };
+        let mut linux = Some(linux);
+        let part = |(key, value): (&String, &Value)| match value {
+            Value::Object(map) if key == "linux" => linux.take().map(|linux| (key.clone(), linux(map))),
+            _ => Some((key.clone(), value.clone())),
+        };
+        Value::Object(root.iter().filter_map(part).collect())
+    }
+
+    fn described(&self) -> String {
         let mut what = format!("{} calls taken away", self.removed);
         if !self.added.is_empty() {
             what.push_str(&format!(
@@ -91,7 +104,7 @@ impl Layers {
                 self.added.join(", ")
             ));
         }
-        changes.push(Change::new("/linux/seccomp", what));
+        what
     }
 }
 

@@ -107,14 +107,14 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
     }
     refuse::over_launcher(&facts, target)?;
 
-    let layers = Layers::of(spec, target, policy, host)?;
+    let mut layers = Layers::of(spec, target, policy, host)?;
     let landlock = if sandbox { None } else { landlock::compile(policy, host, &facts, target) };
     let promises = promises::table(policy, host, &facts, target, landlock.as_ref());
     promises::require(&promises)?;
 
     let mut changes = Vec::new();
     let mut notes = promises::notes(policy, &facts, target);
-    let spec = rewrite(spec, target, policy, host, &facts, &layers, &mut changes, &mut notes);
+    let spec = rewrite(spec, target, policy, host, &facts, &mut layers, &mut changes, &mut notes);
     let expect = expect(policy, &facts, target, &layers, landlock.is_some());
     let plan = plan(target, layers, landlock)?;
 
@@ -164,7 +164,7 @@ fn rewrite(
     policy: &Policy,
     host: &Host,
     facts: &Facts<'_>,
-    layers: &Layers,
+    layers: &mut Layers,
     changes: &mut Vec<Change>,
     notes: &mut Vec<String>,
 ) -> Value {
@@ -173,11 +173,10 @@ fn rewrite(
         process::rewrite(&mut process, target, policy, changes);
         return process;
     }
-    let mut spec = spec.clone();
+    let mut spec = layers.write(spec, changes);
     if let Some(process) = spec.get_mut("process") {
         process::rewrite(process, target, policy, changes);
     }
-    layers.write(&mut spec, changes);
     if target == Target::Init {
         if policy.platform() {
             namespaces::own_ipc(&mut spec, changes);

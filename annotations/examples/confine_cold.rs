@@ -1,0 +1,63 @@
+//! What `confine` costs in a process that has never run it: one call, then out.
+//!
+//! `cargo run --release -p zerocap-annotations --example confine_cold [RUNS]` starts itself RUNS times (default 21) and
+//! prints the median; it fails where that is over the budget of 300 µs.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use serde_json::Value;
+use zerocap_annotations::{EngineTraits, Floor, Host, HostArch, LandlockAbilities, PodPolicy, Target, confine};
+
+const SPEC: &str = include_str!("../tests/data/workload.json");
+const BUDGET_US: u128 = 300;
+/// Set in the processes that measure.
+const ONCE: &str = "CONFINE_COLD_ONCE";
+
+fn once() -> Result<(u128, u128), Box<dyn std::error::Error>> {
+    let spec: Value = serde_json::from_str(SPEC)?;
+    let host = Host {
+        kernel: "6.18.0".into(),
+        landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
+        arch: HostArch::X86_64,
+        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true },
+        launcher_dir: "/run/zerocap/launcher".into(),
+    };
+    let start = Instant::now();
+    let policy = PodPolicy::from_sandbox(&spec, &Floor::none())?.container_of(&spec)?;
+    let policy_us = start.elapsed().as_micros();
+    let start = Instant::now();
+    let confined = confine(&spec, Target::Init, &policy, &host)?;
+    let confine_us = start.elapsed().as_micros();
+    if confined.plan.is_none() {
+        return Err("the policy is not active".into());
+    }
+    Ok((policy_us, confine_us))
+}
+
+fn median(mut values: Vec<u128>) -> u128 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(u128::MAX)
+}
+
+fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if std::env::var_os(ONCE).is_some() {
+        let (policy, confine) = once()?;
+        println!("{policy} {confine}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runs: usize = std::env::args().nth(1).map_or(Ok(21), |runs| runs.parse())?;
+    let (mut policy, mut confine) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        let output = Command::new(std::env::current_exe()?).env(ONCE, "1").output()?;
+        let line = String::from_utf8(output.stdout)?;
+        let (a, b) = line.trim().split_once(' ').ok_or("a run printed nothing")?;
+        policy.push(a.parse()?);
+        confine.push(b.parse()?);
+    }
+    let (policy, confine) = (median(policy), median(confine));
+    println!(
+        "cold, median of {runs} fresh processes: policy {policy} µs, confine {confine} µs (budget {BUDGET_US} µs)"
+    );
+    Ok(if confine <= BUDGET_US { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
