@@ -1,2 +1,34 @@
-//! Entry point.
-fn main() {}
+//! `zerocap`: shows what zerocap would do, what it did, and what this kernel can do.
+//!
+//! No command changes anything. `explain` needs neither root nor a node; `status` and `check` look at this one.
+
+mod args;
+mod check;
+mod completion;
+mod explain;
+mod failure;
+mod input;
+mod rights;
+mod status;
+mod table;
+mod this_host;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Explain(a) => explain::run(&a),
+        Command::Status(a) => status::run(&a),
+        Command::Check(a) => check::run(&a),
+        Command::Completion(a) => completion::run(&a),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.tell(),
+    }
+}

@@ -1,0 +1,32 @@
+//! The pages of the error codes.
+
+use std::process::ExitCode;
+
+use zerocap_annotations::{ZcError, code, quote};
+
+use crate::failure::Failure;
+
+/// Prints every code with its title.
+pub fn list() {
+    for entry in code::all() {
+        println!("{}  {}", entry.code, entry.title);
+    }
+}
+
+/// Prints the page of one code.
+pub fn page(text: &str) -> Result<ExitCode, Failure> {
+    let Some(entry) = code::lookup(text) else {
+        let message = format!("there is no code {}", quote(text));
+        let hint = "write a code as in ZC0102; `zerocap explain --list` shows all";
+        return Err(Failure::bad_input(ZcError::new(code::node::UNKNOWN_CODE, message, hint)));
+    };
+    println!("{}: {}\n", entry.code, entry.title);
+    println!("Why\n{}\n", indented(entry.cause));
+    println!("What to do\n{}\n", indented(entry.cure));
+    println!("Example\n{}", indented(entry.example));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}

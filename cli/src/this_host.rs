@@ -1,0 +1,20 @@
+//! The machine that this runs on, as a host to decide for.
+
+use zerocap_annotations::{Host, ZcError};
+use zerocap_node::state::Store;
+use zerocap_node::{Abilities, engine, kernel};
+
+use crate::failure::Failure;
+
+/// Where the shim puts the launcher.
+const LAUNCHER_DIR: &str = "/run/zerocap/launcher";
+
+/// What the kernel can do: as the shim remembers it for this boot, else tried now.
+pub fn abilities() -> Result<Abilities, Failure> {
+    kernel::probe(&Store::of_node()).map_err(|e| Failure::bad_input(ZcError::from(e)))
+}
+
+/// This machine with an engine of that name.
+pub fn host(engine_name: &str) -> Result<Host, Failure> {
+    abilities()?.host(engine::traits(engine_name), LAUNCHER_DIR).map_err(Failure::bad_input)
+}
