@@ -9,6 +9,7 @@ mod confinement;
 pub mod engine;
 pub mod entry;
 pub mod events;
+mod handover;
 mod log;
 mod mounts;
 pub mod options;

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::errors::{LogMark, shorten};
 use super::{Engine, EngineError, Running, SHORT};
+use crate::reaper::ExitWatch;
 
 /// How much an engine may write to its captured output.
 const MAX_OUTPUT: u64 = 64 * 1024;
@@ -119,10 +120,24 @@ impl Running {
         Err(EngineError::TimedOut { verb: finish.verb, seconds: finish.limit.as_secs() })
     }
 
+    /// A handle that can kill the engine while somebody else waits for it.
+    #[must_use]
+    pub fn aborter(&self) -> Aborter {
+        Aborter { exit: self.exit.clone(), pid: self.finish.pid }
+    }
+}
+
+/// Kills an engine that is not wanted any more.
+pub struct Aborter {
+    exit: ExitWatch,
+    pid: i32,
+}
+
+impl Aborter {
     /// Kills the engine if it still runs.
     pub fn abort(&self) {
         if self.exit.now().is_none() {
-            kill(self.finish.pid);
+            kill(self.pid);
         }
     }
 }

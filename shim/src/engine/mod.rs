@@ -7,7 +7,7 @@ mod call;
 mod choose;
 mod errors;
 
-pub use call::Stdio;
+pub use call::{Aborter, Stdio};
 pub use choose::Kind;
 pub use errors::EngineError;
 
@@ -102,20 +102,20 @@ impl Engine {
         if self.no_new_keyring {
             args.push("--no-new-keyring".into());
         }
-        self.spawn(id, args, spawn).await
+        self.begin_spawn(id, args, spawn)?.complete().await.map(drop)
     }
 
-    /// `exec`: runs the process that the JSON file `process` describes in container `id`.
+    /// Begins `exec`: runs the process that the JSON file `process` describes in container `id`.
     ///
     /// # Errors
-    /// The engine's own words.
-    pub async fn exec(&self, id: &str, process: &Path, spawn: Spawn<'_>) -> Result<(), EngineError> {
+    /// When the engine cannot be run at all.
+    pub fn begin_exec(&self, id: &str, process: &Path, spawn: Spawn<'_>) -> Result<Running, EngineError> {
         let mut args = arguments(["exec", "--detach", "--process"]);
         args.push(process.into());
-        self.spawn(id, args, spawn).await
+        self.begin_spawn(id, args, spawn)
     }
 
-    async fn spawn(&self, id: &str, mut args: Vec<OsString>, spawn: Spawn<'_>) -> Result<(), EngineError> {
+    fn begin_spawn(&self, id: &str, mut args: Vec<OsString>, spawn: Spawn<'_>) -> Result<Running, EngineError> {
         args.push("--pid-file".into());
         args.push(spawn.pid_file.into());
         if let Some(socket) = spawn.console_socket {
@@ -128,7 +128,7 @@ impl Engine {
             args.push(spawn.fds.len().to_string().into());
         }
         args.push(id.into());
-        self.call(Call { bundle: spawn.bundle, args, stdio: spawn.stdio, fds: spawn.fds, limit: LONG }).await.map(drop)
+        self.begin(Call { bundle: spawn.bundle, args, stdio: spawn.stdio, fds: spawn.fds, limit: LONG })
     }
 
     /// `start`: lets the first process of a created container go on.

@@ -247,6 +247,16 @@ impl Input {
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Only where a start failed: a task that copies would keep its descriptors for ever.
+        let outputs = self.outputs.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for task in outputs.drain(..).chain(take(&self.input)) {
+            task.abort();
+        }
+    }
+}
+
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use command_fds::FdMapping;
 use containerd_shim::api::{CreateTaskRequest, CreateTaskResponse};
 use containerd_shim::protos::events::task::{TaskCreate, TaskIO};
 use containerd_shim::protos::protobuf::MessageField;
@@ -12,25 +13,18 @@ use serde_json::Value;
 use super::Shim;
 use super::container::{Container, Parts};
 use super::control::engine_error;
-use super::process::Process;
+use super::process::{Made, Process};
 use crate::bundle::{self, Leftover};
 use crate::cgroup::Cgroup;
+use crate::confinement::{self, FloorOptions, refused};
 use crate::engine::{Engine, EngineError, Spawn};
 use crate::mounts::Rootfs;
 use crate::options::Options;
-use crate::reaper::ExitWatch;
 use crate::status::{TaskError, TaskResult};
-use crate::stdio::{self, Live, Owner};
+use crate::stdio::{self, Owner};
 
 /// How long a container that could not be created may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
-
-/// A process that the engine made.
-pub(super) struct Made {
-    pub(super) pid: i32,
-    pub(super) watch: ExitWatch,
-    pub(super) live: Live,
-}
 
 impl Shim {
     pub(super) async fn create(self: Arc<Self>, request: CreateTaskRequest) -> TaskResult<CreateTaskResponse> {
@@ -46,7 +40,10 @@ impl Shim {
             .map_err(|error| TaskError::invalid_argument(error.to_string()))?;
         let failed = |error: EngineError| engine_error("OCI runtime create failed", &error);
         let engine = Engine::new(&options, &self.namespace, self.reaper.clone()).map_err(failed)?;
-        let spec = read_spec(&bundle)?;
+        let bytes = bundle::read_config(&bundle).map_err(io_error("read the OCI spec"))?;
+        let spec: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| TaskError::invalid_argument(format!("config.json: {error}")))?;
+        let own_pid_namespace = own_pid_namespace(&spec);
         Leftover::write(&bundle, &options).map_err(io_error("write the options"))?;
         let owner = Owner {
             container: request.id.clone(),
@@ -62,44 +59,57 @@ impl Shim {
         };
         let rootfs =
             Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS)).map_err(io_error("mount the rootfs"))?;
+        let mut prepared = self
+            .policies
+            .prepare(confinement::Request {
+                id: &request.id,
+                bundle: &bundle,
+                bytes: &bytes,
+                spec,
+                engine: engine.kind(),
+                floor: &FloorOptions { builtin: options.floor, file: options.floor_file },
+            })
+            .map_err(refused)?;
+        drop(bytes);
         let io =
             stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(io_error("open the standard streams"))?;
+        let fds = std::mem::take(&mut prepared.fds);
+        let made = self.make_init(&engine, &request.id, &bundle, io, fds).await?;
 
-        let made = self.make_init(&engine, &request.id, &bundle, io).await?;
         let cgroup = Cgroup::of(made.pid).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot tell the container's cgroup");
             Cgroup::default()
         });
         rootfs.keep();
-        let init = Process::init(stdio, made.pid);
-        init.connect(made.live);
         let container = reservation.take(Container::new(Parts {
             id: request.id.clone(),
             bundle,
             engine,
-            init,
+            init: Process::init(stdio, made),
             cgroup,
-            own_pid_namespace: own_pid_namespace(&spec),
+            own_pid_namespace,
             owner,
-            confined: None,
+            confined: prepared.keep().map(Arc::new),
         }));
         self.announce_create(&container, request);
-        self.follow_init(&container, made.watch);
+        self.follow_init(&container);
         Ok(CreateTaskResponse { pid: container.init.wire_pid(), ..CreateTaskResponse::default() })
     }
 
     /// Runs the engine; whatever fails, the engine has no container afterwards.
-    async fn make_init(&self, engine: &Engine, id: &str, bundle: &Path, mut io: stdio::Prepared) -> TaskResult<Made> {
+    async fn make_init(
+        &self,
+        engine: &Engine,
+        id: &str,
+        bundle: &Path,
+        mut io: stdio::Prepared,
+        fds: Vec<FdMapping>,
+    ) -> TaskResult<Made> {
         let hold = self.reaper.hold();
         let pid_file = bundle.join(bundle::INIT_PID);
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());
-        let spawn = Spawn {
-            bundle,
-            pid_file: &pid_file,
-            console_socket: console.as_deref(),
-            stdio: io.engine_stdio(),
-            fds: Vec::new(),
-        };
+        let spawn =
+            Spawn { bundle, pid_file: &pid_file, console_socket: console.as_deref(), stdio: io.engine_stdio(), fds };
         if let Err(error) = engine.create(id, spawn).await {
             if error.may_leave_something() {
                 self.remove_from_engine(engine, id, bundle).await;
@@ -146,11 +156,6 @@ impl Shim {
             ..TaskCreate::default()
         });
     }
-}
-
-fn read_spec(bundle: &Path) -> TaskResult<Value> {
-    let bytes = bundle::read_config(bundle).map_err(io_error("read the OCI spec"))?;
-    serde_json::from_slice(&bytes).map_err(|error| TaskError::invalid_argument(format!("config.json: {error}")))
 }
 
 /// Whether the container has a PID namespace that ends with its first process.

@@ -69,6 +69,10 @@ impl Shim {
             return Err(engine_error("failed to delete task", &error));
         }
         mounts::unmount_all(&container.bundle.join(bundle::ROOTFS)).map_err(io_error("unmount the rootfs"))?;
+        if let Some(confined) = &container.confined {
+            confined.forget();
+        }
+        self.policies.forget(&container.id);
         self.announce_delete(container);
         init.update(|state| state.phase = Phase::Deleted);
         self.forget(&container.id);

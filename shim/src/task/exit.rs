@@ -12,11 +12,11 @@ use super::Shim;
 use super::container::{Busy, Container};
 use super::process::{Phase, Process};
 use super::query::time;
-use crate::reaper::ExitWatch;
 
 impl Shim {
     /// Follows a container's first process to its end.
-    pub(super) fn follow_init(self: &Arc<Self>, container: &Arc<Container>, mut watch: ExitWatch) {
+    pub(super) fn follow_init(self: &Arc<Self>, container: &Arc<Container>) {
+        let Some(mut watch) = container.init.watch() else { return };
         let (shim, container) = (self.clone(), container.clone());
         tokio::spawn(async move {
             let exit = watch.wait().await;
@@ -33,13 +33,8 @@ impl Shim {
     }
 
     /// Follows an exec to its end. `busy` keeps the first process's exit back until then.
-    pub(super) fn follow_exec(
-        self: &Arc<Self>,
-        container: &Arc<Container>,
-        exec: &Arc<Process>,
-        mut watch: ExitWatch,
-        busy: Busy,
-    ) {
+    pub(super) fn follow_exec(self: &Arc<Self>, container: &Arc<Container>, exec: &Arc<Process>, busy: Busy) {
+        let Some(mut watch) = exec.watch() else { return };
         let (shim, container, exec) = (self.clone(), container.clone(), exec.clone());
         tokio::spawn(async move {
             let exit = watch.wait().await;

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod exec;
 mod exit;
+mod launch;
 mod process;
 mod query;
 mod service;

@@ -10,7 +10,7 @@ use containerd_shim::protos::api::Status;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
-use crate::reaper::Exit;
+use crate::reaper::{Exit, ExitWatch};
 use crate::status::{TaskError, TaskResult};
 use crate::stdio::{Live, Request};
 use crate::sys;
@@ -42,6 +42,13 @@ pub(crate) struct State {
     pub(crate) announced: bool,
 }
 
+/// A process that the engine has made.
+pub(crate) struct Made {
+    pub(crate) pid: i32,
+    pub(crate) watch: ExitWatch,
+    pub(crate) live: Live,
+}
+
 /// A process and its streams.
 pub(crate) struct Process {
     /// Empty for a container's first process.
@@ -51,28 +58,33 @@ pub(crate) struct Process {
     pub(crate) spec: Value,
     state: watch::Sender<State>,
     live: OnceLock<Arc<Live>>,
+    /// Tells of the end; known once the engine has made the process.
+    watch: OnceLock<ExitWatch>,
     /// Serialises Delete calls.
     pub(crate) deleting: Mutex<()>,
 }
 
 impl Process {
     /// A container's first process, which the engine has made already.
-    pub(crate) fn init(stdio: Request, pid: i32) -> Self {
-        Self::new("", stdio, Value::Null, pid)
+    pub(crate) fn init(stdio: Request, made: Made) -> Self {
+        let process = Self::new("", stdio, Value::Null);
+        process.made(made);
+        process
     }
 
     /// An exec, of which nothing exists yet.
     pub(crate) fn exec(exec_id: &str, stdio: Request, spec: Value) -> Self {
-        Self::new(exec_id, stdio, spec, 0)
+        Self::new(exec_id, stdio, spec)
     }
 
-    fn new(exec_id: &str, stdio: Request, spec: Value, pid: i32) -> Self {
+    fn new(exec_id: &str, stdio: Request, spec: Value) -> Self {
         Self {
             exec_id: exec_id.to_owned(),
             stdio,
             spec,
-            state: watch::Sender::new(State { phase: Phase::Created, pid, exit: None, announced: false }),
+            state: watch::Sender::new(State { phase: Phase::Created, pid: 0, exit: None, announced: false }),
             live: OnceLock::new(),
+            watch: OnceLock::new(),
             deleting: Mutex::new(()),
         }
     }
@@ -144,9 +156,17 @@ impl Process {
         }
     }
 
-    pub(crate) fn connect(&self, live: Live) {
-        // A process is connected once; a second value would be dropped, which closes it.
-        let _ = self.live.set(Arc::new(live));
+    /// Takes what the engine has made: the process and its streams. Once.
+    pub(crate) fn made(&self, made: Made) {
+        // A second value would be dropped, which closes the streams.
+        let _ = self.live.set(Arc::new(made.live));
+        let _ = self.watch.set(made.watch);
+        self.update(|state| state.pid = made.pid);
+    }
+
+    /// What tells of the end, once the process is made.
+    pub(crate) fn watch(&self) -> Option<ExitWatch> {
+        self.watch.get().cloned()
     }
 
     pub(crate) fn live(&self) -> Option<Arc<Live>> {
@@ -180,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_process_is_started_once_and_not_after_its_end() {
-        let process = Process::init(Request::default(), 1);
+        let process = Process::exec("e", Request::default(), Value::Null);
         process.begin_start().unwrap();
         assert_eq!(process.status(), Status::CREATED, "starting is not running");
         assert!(process.begin_start().is_err());
@@ -188,7 +208,7 @@ mod tests {
         assert_eq!(process.status(), Status::RUNNING);
         assert!(process.begin_start().is_err());
 
-        let dead = Process::init(Request::default(), 1);
+        let dead = Process::exec("e", Request::default(), Value::Null);
         dead.update(|state| state.exit = Some(exit(3)));
         assert!(dead.begin_start().is_err());
         assert_eq!((dead.status(), dead.ended().0), (Status::STOPPED, 3));

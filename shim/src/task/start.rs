@@ -1,6 +1,7 @@
 //! Start: of a container's first process, and of execs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use containerd_shim::api::{StartRequest, StartResponse};
 use containerd_shim::protos::events::task::{TaskExecStarted, TaskStart};
@@ -8,13 +9,21 @@ use containerd_shim::protos::events::task::{TaskExecStarted, TaskStart};
 use super::Shim;
 use super::container::Container;
 use super::control::engine_error;
-use super::create::{Made, io_error};
+use super::create::io_error;
 use super::exec::Spec;
+use super::launch::Call;
 use super::process::{Phase, Process};
 use crate::bundle;
+use crate::confinement::{Confined, refused};
 use crate::engine::Spawn;
 use crate::status::{TaskError, TaskResult};
 use crate::stdio;
+
+const START_FAILED: &str = "OCI runtime start failed";
+const EXEC_FAILED: &str = "OCI runtime exec failed";
+const SIGKILL: u32 = 9;
+/// How long a process whose start failed may take to be gone.
+const GONE: Duration = Duration::from_secs(5);
 
 impl Shim {
     pub(super) async fn start(self: Arc<Self>, request: StartRequest) -> TaskResult<StartResponse> {
@@ -38,11 +47,14 @@ impl Shim {
     }
 
     async fn start_init(&self, container: &Arc<Container>) -> TaskResult<()> {
-        container
-            .engine
-            .start(&container.id, &container.bundle)
-            .await
-            .map_err(|error| engine_error("OCI runtime start failed", &error))?;
+        match &container.confined {
+            Some(confined) if confined.has_launcher() => self.launch_init(container, confined).await?,
+            _ => container
+                .engine
+                .start(&container.id, &container.bundle)
+                .await
+                .map_err(|error| engine_error(START_FAILED, &error))?,
+        }
         self.events.publish(&TaskStart {
             container_id: container.id.clone(),
             pid: container.init.wire_pid(),
@@ -53,6 +65,32 @@ impl Shim {
         Ok(())
     }
 
+    /// Starts a container whose first program is the launcher: it parks, is verified, and goes on.
+    async fn launch_init(&self, container: &Container, confined: &Confined) -> TaskResult<()> {
+        let init = &container.init;
+        let (Some(mut start), Some(watch)) = (confined.init(), init.watch()) else {
+            return Err(TaskError::failed_precondition("the container was started before, and in vain"));
+        };
+        let running = container
+            .engine
+            .begin_start(&container.id, &container.bundle)
+            .map_err(|error| engine_error(START_FAILED, &error))?;
+        let mut engine = Call::new(running, START_FAILED);
+        let pid = init.pid();
+        let launched = async {
+            let ready = engine.parked(&mut start, Some(watch.clone())).await?;
+            let cleared = confined.clear(start, ready, pid).map_err(refused)?;
+            confined.go(cleared, pid, watch).await.map_err(refused)?;
+            engine.result().await
+        }
+        .await;
+        if launched.is_err() {
+            engine.abort();
+            end(init).await;
+        }
+        launched
+    }
+
     async fn start_exec(self: &Arc<Self>, container: &Arc<Container>, exec: &Arc<Process>) -> TaskResult<()> {
         // From here on the first process's exit waits for this exec; looked at in the same step.
         let busy = container.busy();
@@ -61,9 +99,7 @@ impl Shim {
                 "cannot start exec: the container's init process is not running",
             ));
         }
-        let made = self.make_exec(container, exec).await?;
-        exec.connect(made.live);
-        exec.update(|state| state.pid = made.pid);
+        self.make_exec(container, exec).await?;
         self.events.publish(&TaskExecStarted {
             container_id: container.id.clone(),
             exec_id: exec.exec_id.clone(),
@@ -71,32 +107,67 @@ impl Shim {
             ..TaskExecStarted::default()
         });
         exec.update(|state| state.phase = Phase::Started);
-        self.follow_exec(container, exec, made.watch, busy);
+        self.follow_exec(container, exec, busy);
         Ok(())
     }
 
-    async fn make_exec(&self, container: &Container, exec: &Process) -> TaskResult<Made> {
+    async fn make_exec(&self, container: &Container, exec: &Process) -> TaskResult<()> {
+        let (spec, fds, start) = match &container.confined {
+            Some(confined) => {
+                let (spec, fds, start) = confined.exec(&exec.spec).map_err(refused)?;
+                (Spec::write(&container.bundle, &exec.exec_id, &spec)?, fds, start)
+            }
+            None => (Spec::write(&container.bundle, &exec.exec_id, &exec.spec)?, Vec::new(), None),
+        };
         let mut io = stdio::Prepared::open(&exec.stdio, &container.owner, &self.reaper)
             .await
             .map_err(io_error("open the standard streams"))?;
-        let spec = Spec::write(&container.bundle, &exec.exec_id, &exec.spec)?;
         let pid_file = bundle::exec_pid_file(&container.bundle, &exec.exec_id);
-        let hold = self.reaper.hold();
+        let _hold = self.reaper.hold();
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());
         let spawn = Spawn {
             bundle: &container.bundle,
             pid_file: &pid_file,
             console_socket: console.as_deref(),
             stdio: io.engine_stdio(),
-            fds: Vec::new(),
+            fds,
         };
-        container
+        let running = container
             .engine
-            .exec(&container.id, spec.path(), spawn)
-            .await
-            .map_err(|error| engine_error("OCI runtime exec failed", &error))?;
-        let made = self.claim(&pid_file, io).await;
-        drop(hold);
-        made
+            .begin_exec(&container.id, spec.path(), spawn)
+            .map_err(|error| engine_error(EXEC_FAILED, &error))?;
+        let mut engine = Call::new(running, EXEC_FAILED);
+        let launched = async {
+            let parked = match start {
+                Some(mut start) => Some((engine.parked(&mut start, None).await?, start)),
+                None => None,
+            };
+            engine.result().await?;
+            exec.made(self.claim(&pid_file, io).await?);
+            match (parked, &container.confined, exec.watch()) {
+                (Some((ready, start)), Some(confined), Some(watch)) => {
+                    let cleared = confined.clear(start, ready, exec.pid()).map_err(refused)?;
+                    confined.go(cleared, exec.pid(), watch).await.map_err(refused)
+                }
+                _ => Ok(()),
+            }
+        }
+        .await;
+        if launched.is_err() {
+            engine.abort();
+            end(exec).await;
+        }
+        launched
+    }
+}
+
+/// Ends a process whose start failed, and waits until it is gone.
+async fn end(process: &Process) {
+    // It may be gone already, or never have been.
+    if process.signal(SIGKILL).is_ok()
+        && let Some(mut watch) = process.watch()
+        && tokio::time::timeout(GONE, watch.wait()).await.is_err()
+    {
+        tracing::error!(pid = process.pid(), "a process whose start failed does not end");
     }
 }

@@ -1,0 +1,205 @@
+//! Where a container's spec meets its policy.
+//!
+//! At Create the pod's policy is made or looked up, the spec is rewritten and the launcher's plan made; at Start
+//! and Exec the parked launcher is verified before it may go on. What is decided is decided in
+//! `zerocap-annotations`; here are only the reads and writes around it.
+
+mod launcher;
+mod parked;
+mod policies;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use command_fds::FdMapping;
+use serde_json::Value;
+use zerocap_annotations::{Expect, Host, Policy, Report, Target, ZcError, code, confine};
+use zerocap_node::state::{Document, StateDir, Store};
+
+use crate::handover::{Handover, free_mount_point};
+use crate::status::TaskError;
+use launcher::Launcher;
+pub(crate) use policies::{FloorOptions, Policies};
+
+/// A confined container, or a confined sandbox.
+pub(crate) struct Confined {
+    /// The spec as containerd wrote it: what execs are confined by.
+    original: Value,
+    policy: Policy,
+    host: Host,
+    /// None in a sandbox.
+    launcher: Option<Launcher>,
+    state: StateDir,
+    report: Mutex<Report>,
+    init: Mutex<Option<Start>>,
+}
+
+/// One start under way: the hand-over with the launcher, and what it must show.
+pub(crate) struct Start {
+    handover: Handover,
+    expect: Expect,
+}
+
+/// What Create found out about a container.
+pub(crate) struct Prepared {
+    /// None where no knob is set.
+    pub(crate) confined: Option<Confined>,
+    /// What the engine has to hand to the launcher.
+    pub(crate) fds: Vec<FdMapping>,
+    undo: Undo,
+}
+
+/// Removes what a Create has written, unless the container came to be.
+struct Undo {
+    state: Option<StateDir>,
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if let Some(state) = &self.state {
+            remove(state);
+        }
+    }
+}
+
+impl Prepared {
+    /// Keeps what was written: the container exists.
+    pub(crate) fn keep(mut self) -> Option<Confined> {
+        self.undo.state = None;
+        self.confined
+    }
+
+    fn plain() -> Self {
+        Self { confined: None, fds: Vec::new(), undo: Undo { state: None } }
+    }
+}
+
+/// What Create knows of a container.
+pub(crate) struct Request<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) bundle: &'a Path,
+    /// config.json as it was read, and parsed.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) spec: Value,
+    pub(crate) engine: crate::engine::Kind,
+    pub(crate) floor: &'a FloorOptions,
+}
+
+impl Policies {
+    /// Confines a container that is about to be created: its config.json is rewritten where a knob says so.
+    pub(crate) fn prepare(&self, request: Request<'_>) -> Result<Prepared, ZcError> {
+        let (target, policy) = self.policy_of(request.id, &request.spec, request.floor)?;
+        if !policy.active() || (target == Target::Sandbox && !policy.platform()) {
+            return Ok(Prepared::plain());
+        }
+        let launcher = match target {
+            Target::Sandbox => None,
+            _ => Some(Launcher::install(self.store().root())?),
+        };
+        let directory = launcher.as_ref().map_or_else(PathBuf::new, |launcher| launcher.directory().to_owned());
+        let host = self.host(request.engine, directory)?;
+        let confinement = confine(&request.spec, target, &policy, &host)?;
+
+        let mut fds = Vec::new();
+        let mut init = None;
+        if let Some(plan) = &confinement.plan {
+            free_mount_point(&rootfs(request.bundle, &request.spec))?;
+            let (handover, child) = Handover::new(plan, &program(request.spec.get("process")))?;
+            fds = child.into_mappings();
+            init = Some(Start { handover, expect: confinement.expect });
+        }
+        let state = self.store().container(self.namespace(), request.id)?;
+        let undo = Undo { state: Some(state.clone()) };
+        state.write(Document::OriginalConfig, request.bytes)?;
+        state.write_json(Document::Report, &confinement.report)?;
+        if target == Target::Sandbox
+            && let Some(pod) = self.pod(request.id)
+        {
+            state.write_json(Document::Policy, &*pod)?;
+        }
+        write_config(request.bundle, &confinement.spec)?;
+        let confined = Confined {
+            original: request.spec,
+            policy,
+            host,
+            launcher,
+            state,
+            report: Mutex::new(confinement.report),
+            init: Mutex::new(init),
+        };
+        Ok(Prepared { confined: Some(confined), fds, undo })
+    }
+}
+
+impl Confined {
+    /// Confines an exec: the process as it has to be given to the engine, the launcher's descriptors, and the start
+    /// that they belong to; the process as it came where there is no launcher.
+    pub(crate) fn exec(&self, process: &Value) -> Result<(Value, Vec<FdMapping>, Option<Start>), ZcError> {
+        let confinement = confine(&self.original, Target::Exec { process }, &self.policy, &self.host)?;
+        let Some(plan) = &confinement.plan else {
+            return Ok((confinement.spec, Vec::new(), None));
+        };
+        let (handover, child) = Handover::new(plan, &program(Some(process)))?;
+        let start = Start { handover, expect: confinement.expect };
+        Ok((confinement.spec, child.into_mappings(), Some(start)))
+    }
+
+    /// Whether starts go through the launcher: always but in a sandbox.
+    pub(crate) fn has_launcher(&self) -> bool {
+        self.launcher.is_some()
+    }
+
+    /// The start of the first process; once. None in a sandbox, which has no launcher.
+    pub(crate) fn init(&self) -> Option<Start> {
+        self.init.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Removes what is kept on disk: the container is gone.
+    pub(crate) fn forget(&self) {
+        remove(&self.state);
+    }
+}
+
+/// Where the container's root file system is.
+fn rootfs(bundle: &Path, spec: &Value) -> PathBuf {
+    let root = spec.pointer("/root/path").and_then(Value::as_str);
+    bundle.join(root.unwrap_or(crate::bundle::ROOTFS))
+}
+
+/// The program that a process description names.
+fn program(process: Option<&Value>) -> String {
+    let first = process.and_then(|process| process.pointer("/args/0"));
+    first.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn remove(state: &StateDir) {
+    if let Err(error) = state.remove() {
+        tracing::warn!(%error, "cannot remove the state of a container");
+    }
+}
+
+fn write_config(bundle: &Path, spec: &Value) -> Result<(), ZcError> {
+    let failed = |error: std::io::Error| {
+        ZcError::new(
+            code::node::STATE_WRITE,
+            format!("cannot write the rewritten config.json: {error}"),
+            "look at the file system of containerd's state directory",
+        )
+    };
+    let bytes = serde_json::to_vec(spec).map_err(|error| failed(error.into()))?;
+    // Beside it and renamed: an engine never sees half of it.
+    let path = bundle.join(crate::bundle::CONFIG);
+    let beside = bundle.join(".config.json.zerocap");
+    std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &path)).map_err(failed)
+}
+
+/// A refusal in the words of the task API.
+pub(crate) fn refused(error: ZcError) -> TaskError {
+    TaskError::failed_precondition(error.to_string())
+}
+
+/// Where this node's state is.
+pub(crate) fn state_root() -> PathBuf {
+    Store::of_node().root().to_owned()
+}

@@ -1,0 +1,59 @@
+//! From a parked launcher to a running workload.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use zerocap_annotations::ZcError;
+use zerocap_plan::record::Ready;
+
+use super::{Confined, Start, report};
+use crate::handover::{Death, Identity, Verified};
+use crate::reaper::ExitWatch;
+
+/// How long a launcher may take from the engine's start to its park, and from GO to its end.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// A launcher that is parked and was found to be as it must.
+#[must_use]
+pub(crate) struct Cleared {
+    start: Start,
+    ready: Ready,
+    launcher: Identity,
+    verified: Verified,
+}
+
+impl Start {
+    /// Waits until the launcher is parked. Can be waited for beside the engine.
+    pub(crate) async fn parked(&mut self, watch: Option<ExitWatch>) -> Result<Ready, ZcError> {
+        self.handover.parked(Instant::now() + LIMIT, death(watch)).await
+    }
+}
+
+impl Confined {
+    /// Asks the kernel about a parked launcher.
+    pub(crate) fn clear(&self, start: Start, ready: Ready, pid: i32) -> Result<Cleared, ZcError> {
+        let launcher = self.launcher_identity()?;
+        let verified = start.handover.verify(pid, &ready, &start.expect, launcher)?;
+        Ok(Cleared { start, ready, launcher, verified })
+    }
+
+    /// Lets a cleared launcher go, and waits until it is the workload.
+    pub(crate) async fn go(&self, cleared: Cleared, pid: i32, watch: ExitWatch) -> Result<(), ZcError> {
+        let Cleared { start, ready, launcher, verified } = cleared;
+        let expect = start.expect;
+        start.handover.go(pid, &ready, launcher, Instant::now() + LIMIT, death(Some(watch))).await?;
+        self.record(report::rows(&verified, &expect));
+        Ok(())
+    }
+}
+
+/// How the process ends, for the hand-over; never, if nobody watches it.
+async fn death(watch: Option<ExitWatch>) -> Death {
+    match watch {
+        Some(mut watch) => {
+            let exit = watch.wait().await;
+            Death { status: exit.status, comm: exit.comm }
+        }
+        None => std::future::pending().await,
+    }
+}
