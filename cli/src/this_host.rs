@@ -7,7 +7,7 @@ use zerocap_node::{Abilities, engine, kernel};
 use crate::failure::Failure;
 
 /// Where the shim puts the launcher.
-const LAUNCHER_DIR: &str = "/run/zerocap/launcher";
+const LAUNCHER_DIR: &str = "/run/zerocap/.launcher";
 
 /// What the kernel can do: as the shim remembers it for this boot, else tried now.
 pub fn abilities() -> Result<Abilities, Failure> {

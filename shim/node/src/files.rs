@@ -10,9 +10,9 @@ use rustix::fs::OFlags;
 
 use crate::NodeError;
 
-/// Makes `path` and its missing parents, each with mode 0700.
-pub(crate) fn make_dir(path: &Path) -> Result<(), NodeError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| NodeError::io("create", path, e))
+/// Makes `path` and its missing parents, each with that mode.
+pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), NodeError> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| NodeError::io("create", path, e))
 }
 
 /// Reads a regular file of at most `limit` bytes; a symbolic link, a pipe or a device in its place is an error.

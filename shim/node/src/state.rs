@@ -7,7 +7,8 @@
 //! | `config.original.json` | the container's config.json as containerd wrote it | the shim, at Create |
 //! | `report.json` | the enforcement report | the shim, at Create and after verification |
 //!
-//! Directories have mode 0700, files 0600; every write replaces a whole file in one step. Names are those that
+//! Directories have mode 0700 (but the root, below which the launcher lies: containers' users must pass it), files 0600;
+//! every write replaces a whole file in one step. Names are those that
 //! containerd accepts, so no path trick fits in.
 
 use std::fs;
@@ -94,6 +95,11 @@ impl Store {
         &self.root
     }
 
+    /// Makes the root directory. Only what is in the containers' directories is private.
+    pub(crate) fn make_root(&self) -> Result<(), NodeError> {
+        files::make_dir(&self.root, 0o755)
+    }
+
     /// Where the kernel's abilities are remembered.
     pub fn host_file(&self) -> PathBuf {
         self.root.join(HOST_FILE)
@@ -107,7 +113,7 @@ impl Store {
         if namespace == HOST_FILE {
             return Err(bad_name("namespace", namespace));
         }
-        Ok(StateDir { root: self.root.clone(), path: self.root.join(namespace).join(id) })
+        Ok(StateDir { store: self.clone(), path: self.root.join(namespace).join(id) })
     }
 
     /// Every container that has a state directory. No root: no containers.
@@ -144,7 +150,7 @@ impl Store {
 /// The state directory of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateDir {
-    root: PathBuf,
+    store: Store,
     path: PathBuf,
 }
 
@@ -166,7 +172,7 @@ impl StateDir {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let result = files::make_dir(&self.path).and_then(|()| {
+            let result = self.store.make_root().and_then(|()| files::make_dir(&self.path, 0o700)).and_then(|()| {
                 if layout.exists() { self.check_layout() } else { files::write(&layout, LAYOUT.as_bytes()) }
             });
             match result {
@@ -224,7 +230,7 @@ impl StateDir {
         }
         for parent in self.path.ancestors().skip(1) {
             // Not empty, or a neighbour was faster: both are fine.
-            if fs::remove_dir(parent).is_err() || parent == self.root {
+            if fs::remove_dir(parent).is_err() || parent == self.store.root {
                 break;
             }
         }

@@ -30,8 +30,9 @@ fn what_is_written_is_read_back_and_is_private() {
     // The original is kept byte by byte.
     assert_eq!(dir.read(Document::OriginalConfig).unwrap().unwrap(), b"{ \"as\": \"it was\" }");
     assert_eq!(dir.read(Document::Report).unwrap(), None);
-    assert_eq!(mode(store.root()), 0o700);
+    assert_eq!(mode(store.root()), 0o755, "containers' users pass it on the way to the launcher");
     assert_eq!(mode(dir.path()), 0o700);
+    assert_eq!(mode(dir.path().parent().unwrap()), 0o700);
     for document in [Document::Policy, Document::OriginalConfig] {
         assert_eq!(mode(&dir.path().join(document.file_name())), 0o600);
     }

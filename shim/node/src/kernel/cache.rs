@@ -29,7 +29,7 @@ pub(super) fn read(store: &Store, boot_id: &str) -> Option<Abilities> {
 /// Remembers; failing to is no error, the kernel is then tried again next time.
 pub(super) fn write(store: &Store, abilities: &Abilities) {
     if let Ok(bytes) = serde_json::to_vec_pretty(abilities)
-        && files::make_dir(store.root()).is_ok()
+        && store.make_root().is_ok()
     {
         drop(files::write(&store.host_file(), &bytes));
     }
