@@ -23,8 +23,9 @@ use crate::Profile;
 /// * Without `architectures` the native ABI alone is covered; calls of an ABI that is not covered end the thread.
 /// * For a covered ABI that is listed, calls newer than the newest one named anywhere fail with ENOSYS, unless the
 ///   default action lets calls through.
-/// * Under i386, rules for socket and SysV IPC calls apply to `socketcall` and `ipc` as well, without their argument
-///   conditions.
+/// * Under i386, rules for socket and SysV IPC calls apply to `socketcall` and `ipc` as well, without their condition on
+///   argument 0.
+/// * Under i386, 32-bit ARM and x32 only the low half of an argument and of the value is compared.
 ///
 /// Where several conditional rules of one call apply at once and differ in their action, libseccomp's answer depends on
 /// how it sorts its tree; here the strictest counts, so that the reading is never weaker.

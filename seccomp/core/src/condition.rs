@@ -124,6 +124,12 @@ impl Condition {
         }
     }
 
+    /// Does it hold whatever the argument, because it looks at none of its bits?
+    #[must_use]
+    pub fn is_vacuous(&self) -> bool {
+        matches!(self.test, Test::MaskedEq { mask: 0, .. })
+    }
+
     /// The same condition as an ABI with 32-bit arguments sees it.
     #[must_use]
     pub fn narrowed(&self) -> Self {

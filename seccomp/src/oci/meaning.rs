@@ -1,5 +1,6 @@
 //! From rules by name to decisions by number, as runc and libseccomp merge and translate them.
 
+use std::cell::LazyCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -58,16 +59,17 @@ pub(super) fn profile(document: &Document<'_>) -> Profile {
     // libseccomp's action for an ABI that was not added is SCMP_ACT_KILL.
     let mut profile = Profile::new(Action::KillThread);
     profile.flags = document.flags;
-    let calls = Calls::merge(&document.rules, document.default);
+    let full = Calls::merge(document, Width::W64);
+    let low = LazyCell::new(|| Calls::merge(document, Width::W32));
     for arch in Arch::ALL {
         let listed = document.architectures.contains(&arch);
         if listed || Arch::NATIVE.contains(&arch) {
-            let mut table = calls.table(document.default, arch);
+            // libseccomp counts x32 among the ABIs with 32-bit arguments.
+            let calls = if arch == Arch::X32 || arch.is_32_bit() { &*low } else { &full };
+            let above = if listed { calls.newest(document.default, arch) } else { None };
+            let mut table = calls.table(document.default, arch, above);
             if arch == Arch::I386 {
                 multiplexed(&mut table, &document.rules, document.default);
-            }
-            if listed {
-                table.above = calls.newest(document.default, arch);
             }
             profile.set_table(arch, table);
         }
@@ -84,13 +86,14 @@ struct Calls {
 }
 
 impl Calls {
-    fn merge(rules: &[Rule<'_>], default: Action) -> Self {
+    fn merge(document: &Document<'_>, width: Width) -> Self {
+        let default = document.default;
         let mut calls = Self { decisions: vec![None; count()], mentioned: Vec::with_capacity(count()) };
-        for rule in rules {
+        for rule in &document.rules {
             for call in rule.names.iter().filter_map(|name| lookup(name)) {
                 calls.mentioned.push(call);
                 if rule.action != default {
-                    add(&mut calls.decisions[call.index()], rule.action, &rule.alternatives, default);
+                    add(&mut calls.decisions[call.index()], rule.action, &rule.alternatives, default, width);
                 }
             }
         }
@@ -98,14 +101,18 @@ impl Calls {
         calls
     }
 
-    fn table(&self, default: Action, arch: Arch) -> Table {
+    /// `above` counts for calls with a rule too: runc asks for it first. That happens under i386, see `newest`.
+    fn table(&self, default: Action, arch: Arch, above: Option<(u32, Action)>) -> Table {
+        let reached = |number: &u32| above.is_none_or(|(last, _)| *number <= last);
         let decided = names().zip(&self.decisions).filter_map(|(call, decision)| {
             let decision = decision.as_ref()?;
-            Some((call.number(arch)?, if arch.is_32_bit() { narrowed(decision) } else { decision.clone() }))
+            Some((call.number(arch).filter(reached)?, decision.clone()))
         });
         let mut calls = Vec::with_capacity(self.mentioned.len());
         calls.extend(decided);
-        Table::with(default, calls)
+        let mut table = Table::with(default, calls);
+        table.above = above;
+        table
     }
 
     /// runc's ENOSYS for calls that are newer than every call named in the profile, whatever the rule says of it.
@@ -113,7 +120,9 @@ impl Calls {
         if matches!(default, Action::Allow | Action::Log | Action::Trace(_)) {
             return None;
         }
-        let newest = self.mentioned.iter().filter_map(|call| call.number(arch)).max()?;
+        // libseccomp gives a multiplexed call a made-up negative number under i386, so it does not count.
+        let counted = self.mentioned.iter().filter(|call| arch != Arch::I386 || operation(call.name()).is_none());
+        let newest = counted.filter_map(|call| call.number(arch)).max()?;
         // runc takes the number 0 for "found none"; x32 numbers carry their bit there.
         let found = newest | if arch == Arch::X32 { X32_BIT } else { 0 };
         (found != 0).then_some((newest, Action::Errno(ENOSYS)))
@@ -125,7 +134,7 @@ pub(super) fn by_name<'a>(document: &Document<'a>, wanted: impl Fn(&str) -> bool
     let mut merged: BTreeMap<&str, Option<Decision>> = BTreeMap::new();
     for rule in document.rules.iter().filter(|rule| rule.action != document.default) {
         for name in rule.names.iter().filter(|name| wanted(name)) {
-            add(merged.entry(*name).or_default(), rule.action, &rule.alternatives, document.default);
+            add(merged.entry(*name).or_default(), rule.action, &rule.alternatives, document.default, Width::W64);
         }
     }
     let mut decided: BTreeMap<&str, Decision> =
@@ -134,16 +143,27 @@ pub(super) fn by_name<'a>(document: &Document<'a>, wanted: impl Fn(&str) -> bool
     decided
 }
 
-/// Add a rule to what is known of a call.
-fn add(known: &mut Option<Decision>, action: Action, alternatives: &[Vec<Condition>], default: Action) {
-    match known {
+/// Add a rule to what is known of a call, under ABIs with arguments of this width.
+fn add(known: &mut Option<Decision>, action: Action, alternatives: &[Vec<Condition>], default: Action, width: Width) {
+    let mut add_one = |conditions: Vec<Condition>| match known {
+        // An unconditional rule was there before.
         Some(decision) if decision.clauses.is_empty() => {}
-        _ if alternatives.is_empty() => *known = Some(Decision::always(action)),
+        _ if conditions.is_empty() => *known = Some(Decision::always(action)),
         _ => {
             let decision = known.get_or_insert_with(|| Decision::always(default));
-            let clauses = alternatives.iter().map(|conditions| Clause { conditions: conditions.clone(), action });
-            decision.clauses.extend(clauses);
+            decision.clauses.push(Clause { conditions, action });
         }
+    };
+    if alternatives.is_empty() {
+        add_one(Vec::new());
+    }
+    for conditions in alternatives {
+        let seen = conditions.iter().map(|condition| match width {
+            Width::W64 => condition.clone(),
+            Width::W32 => condition.narrowed(),
+        });
+        // libseccomp leaves out a comparison that looks at no bit, and with it the whole condition.
+        add_one(seen.filter(|condition| !condition.is_vacuous()).collect());
     }
 }
 
@@ -151,17 +171,9 @@ fn strictest_first(decision: &mut Decision) {
     decision.clauses.sort_by_key(|clause| Reverse(clause.action));
 }
 
-/// What libseccomp compares for an ABI whose arguments have 32 bits.
-fn narrowed(decision: &Decision) -> Decision {
-    let clauses = decision.clauses.iter().map(|clause| Clause {
-        conditions: clause.conditions.iter().map(Condition::narrowed).collect(),
-        action: clause.action,
-    });
-    Decision { clauses: clauses.collect(), otherwise: decision.otherwise }
-}
-
-/// Rules for socket and SysV IPC calls apply to the old multiplexers of i386 too; a filter cannot see the call's own
-/// arguments there.
+/// Rules for socket and SysV IPC calls apply to the old multiplexers of i386 too. There argument 0 is the operation and
+/// argument 1 a pointer to the call's own arguments. libseccomp puts the operation in place of a condition on argument
+/// 0 and leaves the others as they are, though they compare something else then; so do we.
 fn multiplexed(table: &mut Table, rules: &[Rule<'_>], default: Action) {
     for multiplexer in MULTIPLEXERS {
         let Some(number) = lookup(multiplexer).and_then(|call| call.number(Arch::I386)) else { continue };
@@ -169,18 +181,27 @@ fn multiplexed(table: &mut Table, rules: &[Rule<'_>], default: Action) {
         for rule in rules.iter().filter(|rule| rule.action != default) {
             for name in &rule.names {
                 if *name == multiplexer {
-                    add(&mut known, rule.action, &rule.alternatives, default);
+                    add(&mut known, rule.action, &rule.alternatives, default, Width::W32);
                 } else if let Some((carrier, operation)) = operation(name)
                     && carrier == multiplexer
                     && let Some(condition) = Condition::new(0, Width::W32, Test::Eq(operation))
                 {
-                    add(&mut known, rule.action, &[vec![condition]], default);
+                    let carried = |conditions: &Vec<Condition>| {
+                        let others = conditions.iter().filter(|other| other.arg() != 0).cloned();
+                        [condition.clone()].into_iter().chain(others).collect()
+                    };
+                    let alternatives: Vec<Vec<Condition>> = match rule.alternatives.as_slice() {
+                        [] => vec![vec![condition]],
+                        some => some.iter().map(carried).collect(),
+                    };
+                    add(&mut known, rule.action, &alternatives, default, Width::W32);
                 }
             }
         }
-        if let Some(mut decision) = known {
+        let reached = table.above.is_none_or(|(last, _)| number <= last);
+        if let Some(mut decision) = known.filter(|_| reached) {
             strictest_first(&mut decision);
-            table.set(number, narrowed(&decision));
+            table.set(number, decision);
         }
     }
 }
