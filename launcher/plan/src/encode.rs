@@ -76,21 +76,9 @@ impl LaunchPlan {
         let filters = count("filters", self.filters.len(), layout::MAX_FILTERS)?;
 
         let mut flags = 0;
-        flags |= if self.landlock.is_some() {
-            layout::FLAG_LANDLOCK
-        } else {
-            0
-        };
-        flags |= if self.forbidden_connect.is_some() {
-            layout::FLAG_FORBIDDEN_CONNECT
-        } else {
-            0
-        };
-        flags |= if self.native_abi_only {
-            layout::FLAG_NATIVE_ABI_ONLY
-        } else {
-            0
-        };
+        flags |= if self.landlock.is_some() { layout::FLAG_LANDLOCK } else { 0 };
+        flags |= if self.forbidden_connect.is_some() { layout::FLAG_FORBIDDEN_CONNECT } else { 0 };
+        flags |= if self.native_abi_only { layout::FLAG_NATIVE_ABI_ONLY } else { 0 };
         let role = match self.role {
             Role::Init => 0,
             Role::Exec => 1,
@@ -120,11 +108,7 @@ impl LaunchPlan {
 
         let total = u32::try_from(out.len()).unwrap_or(u32::MAX);
         if out.len() > layout::MAX_PLAN {
-            return Err(PlanError::TooMany {
-                what: "bytes",
-                count: out.len(),
-                limit: layout::MAX_PLAN,
-            });
+            return Err(PlanError::TooMany { what: "bytes", count: out.len(), limit: layout::MAX_PLAN });
         }
         if let Some(field) = out.get_mut(8..12) {
             field.copy_from_slice(&total.to_le_bytes());
@@ -172,31 +156,14 @@ fn path(out: &mut Vec<u8>, rule: &PathRule) -> Result<(), PlanError> {
 }
 
 fn filter(out: &mut Vec<u8>, index: usize, filter: &Filter) -> Result<(), PlanError> {
-    let insns = count(
-        "instructions in a filter",
-        filter.insns.len(),
-        layout::MAX_INSNS,
-    )?;
-    let cookies = count(
-        "cookie sites in a filter",
-        filter.cookie.len(),
-        layout::MAX_COOKIE_SITES,
-    )?;
+    let insns = count("instructions in a filter", filter.insns.len(), layout::MAX_INSNS)?;
+    let cookies = count("cookie sites in a filter", filter.cookie.len(), layout::MAX_COOKIE_SITES)?;
     if insns == 0 {
         return Err(PlanError::EmptyFilter { filter: index });
     }
     out.extend(insns.to_le_bytes());
     out.extend(cookies.to_le_bytes());
-    out.extend([
-        if filter.spec_allow {
-            layout::FLAG_SPEC_ALLOW
-        } else {
-            0
-        },
-        0,
-        0,
-        0,
-    ]);
+    out.extend([if filter.spec_allow { layout::FLAG_SPEC_ALLOW } else { 0 }, 0, 0, 0]);
     for insn in &filter.insns {
         out.extend(insn.code.to_le_bytes());
         out.extend([insn.jt, insn.jf]);
@@ -204,17 +171,11 @@ fn filter(out: &mut Vec<u8>, index: usize, filter: &Filter) -> Result<(), PlanEr
     }
     for site in &filter.cookie {
         if site.insn >= insns || usize::from(site.word) >= layout::COOKIE_WORDS {
-            return Err(PlanError::CookieSite {
-                filter: index,
-                site: *site,
-            });
+            return Err(PlanError::CookieSite { filter: index, site: *site });
         }
         out.extend(site.insn.to_le_bytes());
         out.extend([site.word, 0]);
     }
-    out.extend(std::iter::repeat_n(
-        0,
-        padding(filter.cookie.len() * layout::COOKIE),
-    ));
+    out.extend(std::iter::repeat_n(0, padding(filter.cookie.len() * layout::COOKIE)));
     Ok(())
 }

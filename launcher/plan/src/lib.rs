@@ -23,14 +23,12 @@ mod model;
 pub use encode::PlanError;
 pub use insn::{CookieSite, Insn, Missing, PortRule, Role};
 pub use layout::{
-    COOKIE_BYTES, COOKIE_WORDS, MAX_COOKIE_SITES, MAX_FILTERS, MAX_INSNS, MAX_PATH_BYTES,
-    MAX_PATHS, MAX_PLAN, MAX_PORTS, VERSION,
+    COOKIE_BYTES, COOKIE_WORDS, MAX_COOKIE_SITES, MAX_FILTERS, MAX_INSNS, MAX_PATH_BYTES, MAX_PATHS, MAX_PLAN,
+    MAX_PORTS, VERSION,
 };
 #[cfg(feature = "std")]
 pub use model::{Filter, Landlock, LaunchPlan, PathRule};
-pub use view::{
-    DecodeError, FilterView, Filters, LandlockView, PathRuleView, Paths, PlanView, Ports,
-};
+pub use view::{DecodeError, FilterView, Filters, LandlockView, PathRuleView, Paths, PlanView, Ports};
 
 /// The directory below the container's root at which the launcher's directory is mounted.
 pub const MOUNT_POINT: &str = "/.zerocap";

@@ -72,11 +72,7 @@ impl LaunchPlan {
                 scoped: landlock.scoped,
                 paths: landlock
                     .paths()
-                    .map(|rule| PathRule {
-                        path: rule.path().to_vec(),
-                        access: rule.access,
-                        missing: rule.missing,
-                    })
+                    .map(|rule| PathRule { path: rule.path().to_vec(), access: rule.access, missing: rule.missing })
                     .collect(),
                 ports: landlock.ports().collect(),
             }),

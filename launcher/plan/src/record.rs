@@ -88,9 +88,7 @@ impl Comm {
     fn decode(bytes: [u8; 16]) -> Option<Self> {
         let length = bytes.iter().position(|&byte| byte == 0)?;
         let (name, rest) = bytes.split_at_checked(length)?;
-        let valid = length > 0
-            && name.iter().all(u8::is_ascii_alphanumeric)
-            && rest.iter().all(|&byte| byte == 0);
+        let valid = length > 0 && name.iter().all(u8::is_ascii_alphanumeric) && rest.iter().all(|&byte| byte == 0);
         valid.then_some(Self(bytes))
     }
 }
@@ -116,9 +114,7 @@ impl Skipped {
     /// Whether the rule `index` was left out.
     #[must_use]
     pub fn contains(&self, index: usize) -> bool {
-        self.0
-            .get(index / 8)
-            .is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+        self.0.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
     }
 
     /// How many rules were left out.
@@ -292,10 +288,7 @@ impl Record {
 }
 
 fn put(out: &mut [u8; RECORD_LEN], at: usize, bytes: &[u8]) {
-    if let Some(field) = out
-        .get_mut(at..)
-        .and_then(|rest| rest.get_mut(..bytes.len()))
-    {
+    if let Some(field) = out.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
         field.copy_from_slice(bytes);
     }
 }

@@ -92,24 +92,16 @@ impl<'a> PlanView<'a> {
         }
 
         let mut reader = Reader(body);
-        let ports = reader
-            .take(usize::from(raw.ports) * layout::PORT)
-            .ok_or(DecodeError::Port)?;
+        let ports = reader.take(usize::from(raw.ports) * layout::PORT).ok_or(DecodeError::Port)?;
         if !Ports(ports).well_formed() {
             return Err(DecodeError::Port);
         }
-        let mut walk = Paths {
-            rest: reader.0,
-            left: raw.paths,
-        };
+        let mut walk = Paths { rest: reader.0, left: raw.paths };
         let paths = walk;
         while walk.left > 0 {
             walk.read().ok_or(DecodeError::Path)?;
         }
-        let mut walk = Filters {
-            rest: walk.rest,
-            left: raw.filters,
-        };
+        let mut walk = Filters { rest: walk.rest, left: raw.filters };
         let filters = walk;
         while walk.left > 0 {
             walk.read()?;
@@ -128,8 +120,7 @@ impl<'a> PlanView<'a> {
         Ok(Self {
             role: raw.role,
             native_abi_only: raw.flags & layout::FLAG_NATIVE_ABI_ONLY != 0,
-            forbidden_connect: (raw.flags & layout::FLAG_FORBIDDEN_CONNECT != 0)
-                .then_some(raw.forbidden_connect),
+            forbidden_connect: (raw.flags & layout::FLAG_FORBIDDEN_CONNECT != 0).then_some(raw.forbidden_connect),
             landlock: (raw.flags & layout::FLAG_LANDLOCK != 0).then_some(landlock),
             filters,
         })
@@ -209,14 +200,12 @@ impl<'a> FilterView<'a> {
 
     /// The instructions in order.
     pub fn insns(self) -> impl Iterator<Item = Insn> + use<'a> {
-        self.insns.as_chunks().0.iter().map(
-            |&[c0, c1, jt, jf, k0, k1, k2, k3]: &[u8; layout::INSN]| Insn {
-                code: u16::from_le_bytes([c0, c1]),
-                jt,
-                jf,
-                k: u32::from_le_bytes([k0, k1, k2, k3]),
-            },
-        )
+        self.insns.as_chunks().0.iter().map(|&[c0, c1, jt, jf, k0, k1, k2, k3]: &[u8; layout::INSN]| Insn {
+            code: u16::from_le_bytes([c0, c1]),
+            jt,
+            jf,
+            k: u32::from_le_bytes([k0, k1, k2, k3]),
+        })
     }
 
     /// The operands to fill with the cookie; each lies within the instructions and the cookie.
@@ -225,10 +214,7 @@ impl<'a> FilterView<'a> {
             .as_chunks()
             .0
             .iter()
-            .map(|&[i0, i1, word, _]: &[u8; layout::COOKIE]| CookieSite {
-                insn: u16::from_le_bytes([i0, i1]),
-                word,
-            })
+            .map(|&[i0, i1, word, _]: &[u8; layout::COOKIE]| CookieSite { insn: u16::from_le_bytes([i0, i1]), word })
     }
 }
 
@@ -238,9 +224,7 @@ pub struct Ports<'a>(&'a [u8]);
 
 impl Ports<'_> {
     fn well_formed(self) -> bool {
-        self.0
-            .chunks(layout::PORT)
-            .all(|rule| rule.get(10..).is_some_and(zeros))
+        self.0.chunks(layout::PORT).all(|rule| rule.get(10..).is_some_and(zeros))
     }
 }
 
@@ -281,11 +265,7 @@ impl<'a> Paths<'a> {
         }
         self.rest = reader.0;
         self.left = self.left.checked_sub(1)?;
-        Some(PathRuleView {
-            access,
-            missing,
-            path,
-        })
+        Some(PathRuleView { access, missing, path })
     }
 }
 
@@ -308,13 +288,10 @@ impl<'a> Filters<'a> {
     fn read(&mut self) -> Result<FilterView<'a>, DecodeError> {
         let mut reader = Reader(self.rest);
         let filter = Self::parts(&mut reader).ok_or(DecodeError::Filter)?;
-        let sites = filter
-            .cookie
-            .chunks(layout::COOKIE)
-            .all(|site| site.get(3) == Some(&0));
-        let within = filter.cookie().all(|site| {
-            usize::from(site.insn) < filter.len() && usize::from(site.word) < layout::COOKIE_WORDS
-        });
+        let sites = filter.cookie.chunks(layout::COOKIE).all(|site| site.get(3) == Some(&0));
+        let within = filter
+            .cookie()
+            .all(|site| usize::from(site.insn) < filter.len() && usize::from(site.word) < layout::COOKIE_WORDS);
         if !sites || !within {
             return Err(DecodeError::Cookie);
         }
@@ -324,11 +301,7 @@ impl<'a> Filters<'a> {
     }
 
     fn parts(reader: &mut Reader<'a>) -> Option<FilterView<'a>> {
-        let (insns, cookies, flags) = (
-            usize::from(reader.u16()?),
-            usize::from(reader.u16()?),
-            reader.u8()?,
-        );
+        let (insns, cookies, flags) = (usize::from(reader.u16()?), usize::from(reader.u16()?), reader.u8()?);
         let known = flags & !layout::FLAG_SPEC_ALLOW == 0 && zeros(reader.take(3)?);
         if !known || insns == 0 || insns > layout::MAX_INSNS || cookies > layout::MAX_COOKIE_SITES {
             return None;
@@ -347,11 +320,7 @@ impl<'a> Iterator for Filters<'a> {
     type Item = FilterView<'a>;
 
     fn next(&mut self) -> Option<FilterView<'a>> {
-        if self.left == 0 {
-            None
-        } else {
-            self.read().ok()
-        }
+        if self.left == 0 { None } else { self.read().ok() }
     }
 }
 
@@ -384,10 +353,7 @@ impl Header {
             (header.ports, layout::MAX_PORTS),
             (header.filters, layout::MAX_FILTERS),
         ];
-        if bounds
-            .iter()
-            .any(|&(count, limit)| usize::from(count) > limit)
-        {
+        if bounds.iter().any(|&(count, limit)| usize::from(count) > limit) {
             return Err(DecodeError::Count);
         }
         Ok(header)
@@ -412,20 +378,12 @@ impl Header {
             ports: reader.u16()?,
             filters: reader.u16()?,
         };
-        let known =
-            layout::FLAG_LANDLOCK | layout::FLAG_FORBIDDEN_CONNECT | layout::FLAG_NATIVE_ABI_ONLY;
+        let known = layout::FLAG_LANDLOCK | layout::FLAG_FORBIDDEN_CONNECT | layout::FLAG_NATIVE_ABI_ONLY;
         let no_landlock = header.flags & layout::FLAG_LANDLOCK == 0;
-        let unused = header.handled_fs
-            | header.handled_net
-            | header.scoped
-            | u64::from(header.paths)
-            | u64::from(header.ports);
-        let stray_port =
-            header.flags & layout::FLAG_FORBIDDEN_CONNECT == 0 && header.forbidden_connect != 0;
-        let wrong = header.flags & !known != 0
-            || reader.u16()? != 0
-            || (no_landlock && unused != 0)
-            || stray_port;
+        let unused =
+            header.handled_fs | header.handled_net | header.scoped | u64::from(header.paths) | u64::from(header.ports);
+        let stray_port = header.flags & layout::FLAG_FORBIDDEN_CONNECT == 0 && header.forbidden_connect != 0;
+        let wrong = header.flags & !known != 0 || reader.u16()? != 0 || (no_landlock && unused != 0) || stray_port;
         (!wrong).then_some(header)
     }
 }

@@ -4,17 +4,11 @@ mod common;
 
 use proptest::prelude::*;
 use zerocap_plan::{
-    CookieSite, DecodeError, Filter, Insn, Landlock, LaunchPlan, MAX_FILTERS, MAX_INSNS,
-    MAX_PATH_BYTES, MAX_PATHS, MAX_PLAN, Missing, PathRule, PlanError, PlanView, PortRule, Role,
-    VERSION,
+    CookieSite, DecodeError, Filter, Insn, Landlock, LaunchPlan, MAX_FILTERS, MAX_INSNS, MAX_PATH_BYTES, MAX_PATHS,
+    MAX_PLAN, Missing, PathRule, PlanError, PlanView, PortRule, Role, VERSION,
 };
 
-const RETURN: Insn = Insn {
-    code: 6,
-    jt: 0,
-    jf: 0,
-    k: 0,
-};
+const RETURN: Insn = Insn { code: 6, jt: 0, jf: 0, k: 0 };
 
 fn bare() -> LaunchPlan {
     LaunchPlan {
@@ -33,28 +27,13 @@ fn full() -> LaunchPlan {
             handled_fs: 0xffff,
             handled_net: 3,
             scoped: 3,
-            paths: vec![PathRule {
-                path: b"/data".to_vec(),
-                access: 7,
-                missing: Missing::Fail,
-            }],
-            ports: vec![PortRule {
-                port: 3128,
-                access: 2,
-            }],
+            paths: vec![PathRule { path: b"/data".to_vec(), access: 7, missing: Missing::Fail }],
+            ports: vec![PortRule { port: 3128, access: 2 }],
         }),
         forbidden_connect: Some(9),
         native_abi_only: true,
         filters: vec![Filter {
-            insns: vec![
-                Insn {
-                    code: 0xa4,
-                    jt: 0,
-                    jf: 0,
-                    k: 0,
-                },
-                RETURN,
-            ],
+            insns: vec![Insn { code: 0xa4, jt: 0, jf: 0, k: 0 }, RETURN],
             cookie: vec![CookieSite { insn: 0, word: 5 }],
             spec_allow: true,
         }],
@@ -62,29 +41,12 @@ fn full() -> LaunchPlan {
 }
 
 fn with_path(path: Vec<u8>) -> LaunchPlan {
-    let rule = PathRule {
-        path,
-        access: 1,
-        missing: Missing::Skip,
-    };
-    LaunchPlan {
-        landlock: Some(Landlock {
-            paths: vec![rule],
-            ..Landlock::default()
-        }),
-        ..bare()
-    }
+    let rule = PathRule { path, access: 1, missing: Missing::Skip };
+    LaunchPlan { landlock: Some(Landlock { paths: vec![rule], ..Landlock::default() }), ..bare() }
 }
 
 fn with_filter(insns: usize, cookie: Vec<CookieSite>) -> LaunchPlan {
-    LaunchPlan {
-        filters: vec![Filter {
-            insns: vec![RETURN; insns],
-            cookie,
-            spec_allow: false,
-        }],
-        ..bare()
-    }
+    LaunchPlan { filters: vec![Filter { insns: vec![RETURN; insns], cookie, spec_allow: false }], ..bare() }
 }
 
 proptest! {
@@ -141,10 +103,7 @@ proptest! {
 fn every_field_arrives() {
     let plan = full();
     assert_eq!(LaunchPlan::decode(&plan.encode().unwrap()).unwrap(), plan);
-    assert_eq!(
-        LaunchPlan::decode(&bare().encode().unwrap()).unwrap(),
-        bare()
-    );
+    assert_eq!(LaunchPlan::decode(&bare().encode().unwrap()).unwrap(), bare());
 }
 
 /// The launcher in the container and the shim outside may be of different releases only if this stays as it is.
@@ -182,10 +141,7 @@ fn other_versions_and_other_files_are_refused() {
     bytes[0] = b'Z';
     assert_eq!(PlanView::decode(&bytes).unwrap_err(), DecodeError::Magic);
     assert_eq!(PlanView::decode(&[]).unwrap_err(), DecodeError::Length);
-    assert_eq!(
-        PlanView::decode(&vec![0; MAX_PLAN + 1]).unwrap_err(),
-        DecodeError::Length
-    );
+    assert_eq!(PlanView::decode(&vec![0; MAX_PLAN + 1]).unwrap_err(), DecodeError::Length);
 }
 
 /// Each byte of a small plan, set to each value: an error, or a plan that encodes to exactly these bytes.
@@ -220,22 +176,11 @@ fn paths_are_bounded_on_both_sides() {
     let longest = [b"/".as_slice(), &vec![b'a'; MAX_PATH_BYTES - 1]].concat();
     let plan = with_path(longest.clone());
     assert_eq!(LaunchPlan::decode(&plan.encode().unwrap()).unwrap(), plan);
-    for bad in [
-        Vec::new(),
-        b"data".to_vec(),
-        b"/a\0b".to_vec(),
-        [longest, b"a".to_vec()].concat(),
-    ] {
-        assert_eq!(
-            with_path(bad.clone()).encode().unwrap_err(),
-            PlanError::Path(bad)
-        );
+    for bad in [Vec::new(), b"data".to_vec(), b"/a\0b".to_vec(), [longest, b"a".to_vec()].concat()] {
+        assert_eq!(with_path(bad.clone()).encode().unwrap_err(), PlanError::Path(bad));
     }
     let mut relative = with_path(b"/data".to_vec()).encode().unwrap();
-    let at = relative
-        .windows(5)
-        .position(|window| window == b"/data")
-        .unwrap();
+    let at = relative.windows(5).position(|window| window == b"/data").unwrap();
     relative[at] = b'x';
     assert_eq!(PlanView::decode(&relative).unwrap_err(), DecodeError::Path);
 }
@@ -248,45 +193,18 @@ fn counts_are_bounded_on_both_sides() {
     assert_eq!(LaunchPlan::decode(&plan.encode().unwrap()).unwrap(), plan);
     let rule = plan.landlock.as_ref().unwrap().paths[0].clone();
     plan.landlock.as_mut().unwrap().paths.push(rule);
-    assert!(matches!(
-        plan.encode().unwrap_err(),
-        PlanError::TooMany {
-            what: "path rules",
-            ..
-        }
-    ));
+    assert!(matches!(plan.encode().unwrap_err(), PlanError::TooMany { what: "path rules", .. }));
 
-    let largest = with_filter(
-        MAX_INSNS,
-        vec![CookieSite {
-            insn: 4095,
-            word: 5,
-        }],
-    );
-    assert_eq!(
-        LaunchPlan::decode(&largest.encode().unwrap()).unwrap(),
-        largest
-    );
-    assert!(matches!(
-        with_filter(MAX_INSNS + 1, vec![]).encode().unwrap_err(),
-        PlanError::TooMany { .. }
-    ));
-    assert_eq!(
-        with_filter(0, vec![]).encode().unwrap_err(),
-        PlanError::EmptyFilter { filter: 0 }
-    );
+    let largest = with_filter(MAX_INSNS, vec![CookieSite { insn: 4095, word: 5 }]);
+    assert_eq!(LaunchPlan::decode(&largest.encode().unwrap()).unwrap(), largest);
+    assert!(matches!(with_filter(MAX_INSNS + 1, vec![]).encode().unwrap_err(), PlanError::TooMany { .. }));
+    assert_eq!(with_filter(0, vec![]).encode().unwrap_err(), PlanError::EmptyFilter { filter: 0 });
 
     let mut many = largest.clone();
     many.filters = vec![many.filters[0].clone(); MAX_FILTERS];
     assert!(many.encode().unwrap().len() <= MAX_PLAN);
     many.filters.push(many.filters[0].clone());
-    assert!(matches!(
-        many.encode().unwrap_err(),
-        PlanError::TooMany {
-            what: "filters",
-            ..
-        }
-    ));
+    assert!(matches!(many.encode().unwrap_err(), PlanError::TooMany { what: "filters", .. }));
 }
 
 #[test]
@@ -294,34 +212,20 @@ fn a_plan_over_its_size_is_refused() {
     let mut plan = with_path([b"/".as_slice(), &vec![b'a'; 4000]].concat());
     let rule = plan.landlock.as_ref().unwrap().paths[0].clone();
     plan.landlock.as_mut().unwrap().paths = vec![rule; 70];
-    assert!(matches!(
-        plan.encode().unwrap_err(),
-        PlanError::TooMany { what: "bytes", .. }
-    ));
+    assert!(matches!(plan.encode().unwrap_err(), PlanError::TooMany { what: "bytes", .. }));
 }
 
 #[test]
 fn cookie_sites_stay_within_filter_and_cookie() {
-    for site in [
-        CookieSite { insn: 2, word: 0 },
-        CookieSite { insn: 0, word: 6 },
-    ] {
-        assert_eq!(
-            with_filter(2, vec![site]).encode().unwrap_err(),
-            PlanError::CookieSite { filter: 0, site }
-        );
+    for site in [CookieSite { insn: 2, word: 0 }, CookieSite { insn: 0, word: 6 }] {
+        assert_eq!(with_filter(2, vec![site]).encode().unwrap_err(), PlanError::CookieSite { filter: 0, site });
     }
-    let good = with_filter(1, vec![CookieSite { insn: 0, word: 0 }])
-        .encode()
-        .unwrap();
+    let good = with_filter(1, vec![CookieSite { insn: 0, word: 0 }]).encode().unwrap();
     for (from_end, value) in [(8, 1), (6, 6), (5, 1), (1, 1)] {
         let mut bytes = good.clone();
         let at = bytes.len() - from_end;
         bytes[at] = value;
-        assert!(
-            PlanView::decode(&bytes).is_err(),
-            "byte {from_end} from the end"
-        );
+        assert!(PlanView::decode(&bytes).is_err(), "byte {from_end} from the end");
     }
 }
 

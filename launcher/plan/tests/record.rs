@@ -1,21 +1,13 @@
 //! The records' format: what goes in comes out, and nothing else is a record.
 
 use proptest::prelude::*;
-use zerocap_plan::record::{
-    Comm, Connect, Failure, Program, RECORD_LEN, Ready, Record, Skipped, Step,
-};
+use zerocap_plan::record::{Comm, Connect, Failure, Program, RECORD_LEN, Ready, Record, Skipped, Step};
 
 fn ready() -> Ready {
     let mut skipped = Skipped::default();
     skipped.insert(3);
     skipped.insert(1023);
-    Ready {
-        comm: Comm::random(0x0123_4567_89ab_cdef),
-        connect: Connect::Refused,
-        filters: 2,
-        paths: 9,
-        skipped,
-    }
+    Ready { comm: Comm::random(0x0123_4567_89ab_cdef), connect: Connect::Refused, filters: 2, paths: 9, skipped }
 }
 
 proptest! {
@@ -58,11 +50,7 @@ proptest! {
 fn every_single_byte_change_is_seen() {
     for record in [
         Record::Ready(ready()),
-        Record::Error(Failure {
-            step: Step::Execute,
-            errno: 2,
-            detail: Program::BadInterpreter as u32,
-        }),
+        Record::Error(Failure { step: Step::Execute, errno: 2, detail: Program::BadInterpreter as u32 }),
     ] {
         let good = record.encode();
         for at in 0..RECORD_LEN {
@@ -70,10 +58,7 @@ fn every_single_byte_change_is_seen() {
                 let mut bytes = good;
                 bytes[at] = value;
                 let read = Record::decode(&bytes);
-                assert!(
-                    read.is_none_or(|read| read.encode() == bytes),
-                    "byte {at} = {value}"
-                );
+                assert!(read.is_none_or(|read| read.encode() == bytes), "byte {at} = {value}");
                 assert_eq!(read == Some(record), bytes == good, "byte {at} = {value}");
             }
         }
@@ -101,12 +86,7 @@ fn names_are_letters_and_differ() {
 fn skipped_rules_are_counted() {
     let skipped = ready().skipped;
     assert_eq!(skipped.count(), 2);
-    assert!(
-        skipped.contains(3)
-            && skipped.contains(1023)
-            && !skipped.contains(4)
-            && !skipped.contains(1024)
-    );
+    assert!(skipped.contains(3) && skipped.contains(1023) && !skipped.contains(4) && !skipped.contains(1024));
     let mut beyond = skipped;
     beyond.insert(1024);
     assert_eq!(beyond, skipped);
@@ -120,8 +100,5 @@ fn numbers_and_values_agree() {
     for &program in Program::ALL {
         assert_eq!(Program::from_number(program as u32), Some(program));
     }
-    assert_eq!(
-        (Step::from_number(0), Program::from_number(0)),
-        (None, None)
-    );
+    assert_eq!((Step::from_number(0), Program::from_number(0)), (None, None));
 }

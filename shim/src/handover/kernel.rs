@@ -1,0 +1,95 @@
+//! What the kernel shows of a process, under /proc.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use super::Identity;
+
+/// Device and inode of the file that the process runs.
+pub(super) fn executable(pid: i32) -> io::Result<Identity> {
+    fs::metadata(path(pid, "exe")).map(|file| Identity::from(&file))
+}
+
+/// The status file.
+pub(super) fn status(pid: i32) -> io::Result<Status> {
+    // A name may hold bytes that are no UTF-8.
+    fs::read(path(pid, "status")).map(|text| Status(String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// The process's cgroups, one `hierarchy:controllers:path` per line.
+pub(super) fn cgroup(pid: i32) -> io::Result<String> {
+    fs::read_to_string(path(pid, "cgroup"))
+}
+
+/// Open descriptors in order, each with what it refers to.
+pub(super) fn descriptors(pid: i32) -> io::Result<Vec<(i32, Metadata)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path(pid, "fd"))? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let number = number.ok_or_else(|| io::Error::other("a descriptor without number"))?;
+        found.push((number, fs::metadata(entry.path())?));
+    }
+    found.sort_by_key(|(number, _)| *number);
+    Ok(found)
+}
+
+/// The inode of a namespace.
+pub(super) fn namespace(pid: Option<i32>, kind: &str) -> io::Result<u64> {
+    let path = pid.map_or_else(|| format!("/proc/self/ns/{kind}"), |pid| path(pid, &format!("ns/{kind}")));
+    fs::metadata(path).map(|namespace| namespace.ino())
+}
+
+fn path(pid: i32, file: &str) -> String {
+    format!("/proc/{}/{file}", pid)
+}
+
+/// A status file's text.
+#[derive(Debug)]
+pub(super) struct Status(String);
+
+impl Status {
+    /// The words behind `Field:`.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        let value = self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(value.trim())
+    }
+
+    /// A field in hexadecimal.
+    pub(super) fn hexadecimal(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.field(name)?, 16).ok()
+    }
+
+    /// A field's first number.
+    pub(super) fn number(&self, name: &str) -> Option<u32> {
+        self.field(name)?.split_ascii_whitespace().next()?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let status = Status(
+            "Name:\tx y\nSeccomp:\t2\nSeccomp_filters:\t3\nUid:\t7\t8\t9\t10\nCapEff:\t00000000a80425fb\n".into(),
+        );
+        assert_eq!(status.field("Name"), Some("x y"));
+        assert_eq!((status.number("Seccomp"), status.number("Seccomp_filters")), (Some(2), Some(3)));
+        assert_eq!((status.number("Uid"), status.number("Gid")), (Some(7), None));
+        assert_eq!(status.hexadecimal("CapEff"), Some(0xa804_25fb));
+        assert_eq!(status.hexadecimal("Name"), None);
+    }
+
+    #[test]
+    fn this_process_is_readable() {
+        let me = std::process::id().cast_signed();
+        assert_eq!(status(me).unwrap().number("Pid"), Some(me.unsigned_abs()));
+        assert!(!cgroup(me).unwrap().is_empty());
+        assert_eq!(executable(me).unwrap(), Identity::of(&std::env::current_exe().unwrap()).unwrap());
+        assert!(descriptors(me).unwrap().windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(namespace(None, "pid").unwrap(), namespace(Some(me), "pid").unwrap());
+    }
+}

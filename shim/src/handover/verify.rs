@@ -1,0 +1,229 @@
+//! Verification while parked: the kernel's own account of the process, and the launcher's results, against what must be.
+
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use serde::Serialize;
+use zerocap_annotations::code::{Code, verify as code};
+use zerocap_annotations::{Expect, ZcError};
+use zerocap_plan::record::{Connect, Ready};
+use zerocap_plan::{GO_FD, RECORD_FD};
+
+use super::kernel::{self, Status};
+
+/// A file by device and inode: a name can be replaced, this cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// The file at `path`.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|file| Self::from(&file))
+    }
+}
+
+impl From<&Metadata> for Identity {
+    fn from(file: &Metadata) -> Self {
+        Self { device: file.dev(), inode: file.ino() }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = (rustix::fs::major(self.device), rustix::fs::minor(self.device));
+        write!(out, "{major}:{minor}/{}", self.inode)
+    }
+}
+
+/// What the kernel showed of a parked process, for the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// The five capability sets (inheritable, permitted, effective, bounding, ambient).
+    pub capabilities: [u64; 5],
+    /// `NoNewPrivs`.
+    pub no_new_privs: bool,
+    /// How many seccomp filters are stacked.
+    pub seccomp_filters: u32,
+    /// The real uid, as the host sees it.
+    pub uid: u32,
+    /// Open descriptors, the hand-over's included.
+    pub descriptors: Vec<i32>,
+    /// The lines of /proc/PID/cgroup.
+    pub cgroup: Vec<String>,
+    /// The connect that must fail came back as EACCES; absent if it was not tried.
+    pub connect_refused: Option<bool>,
+    /// How many path rules of the plan are not in force since their path is missing.
+    pub paths_skipped: u32,
+}
+
+/// The capability sets of the status file.
+const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+/// What a parked launcher has open.
+const DESCRIPTORS: [i32; 5] = [0, 1, 2, RECORD_FD, GO_FD];
+
+/// Checks a parked process in full. `pipes` are the inodes of the hand-over's pipes.
+pub(super) fn parked(
+    pid: i32,
+    ready: &Ready,
+    expect: &Expect,
+    launcher: Identity,
+    pipes: io::Result<[u64; 2]>,
+) -> Result<Verified, ZcError> {
+    let unreadable = |what: &'static str| {
+        move |error: io::Error| {
+            refuse(code::UNREADABLE, format!("{what} of the parked process cannot be read: {error}"))
+        }
+    };
+    let executable = kernel::executable(pid).map_err(unreadable("the executable"))?;
+    if executable != launcher {
+        return Err(refuse(
+            code::EXECUTABLE,
+            format!("the parked process runs {executable}, the launcher is {launcher}"),
+        ));
+    }
+    let status = kernel::status(pid).map_err(unreadable("the status"))?;
+    if status.field("Name").map(str::as_bytes) != Some(ready.comm.as_bytes()) {
+        return Err(refuse(code::EXECUTABLE, "the parked process has not the name that the launcher announced"));
+    }
+    let (capabilities, no_new_privs) = privileges(&status, expect)?;
+    let (seccomp_filters, uid) = filters_and_user(&status, expect)?;
+    let pipes = pipes.map_err(unreadable("the hand-over"))?;
+    let open = kernel::descriptors(pid).map_err(unreadable("the descriptor list"))?;
+    let descriptors = descriptors(&open, pipes)?;
+    let cgroup = kernel::cgroup(pid).map_err(unreadable("the cgroup"))?;
+    let cgroup: Vec<String> = cgroup.lines().map(str::to_owned).collect();
+    if cgroup.is_empty() {
+        return Err(refuse(code::CGROUP, "the parked process is in no cgroup"));
+    }
+    if expect.own_pid_ns {
+        let (own, its) = (kernel::namespace(None, "pid"), kernel::namespace(Some(pid), "pid"));
+        let unread = unreadable("the PID namespace");
+        if own.map_err(&unread)? == its.map_err(&unread)? {
+            return Err(refuse(code::NAMESPACE, "the parked process is in the node's PID namespace"));
+        }
+    }
+    Ok(Verified {
+        capabilities,
+        no_new_privs,
+        seccomp_filters,
+        uid,
+        descriptors,
+        cgroup,
+        connect_refused: (ready.connect != Connect::NotTried).then_some(true),
+        paths_skipped: ready.skipped.count(),
+    })
+}
+
+fn privileges(status: &Status, expect: &Expect) -> Result<([u64; 5], bool), ZcError> {
+    let mut capabilities = [0; 5];
+    for (set, name) in capabilities.iter_mut().zip(CAPABILITY_SETS) {
+        *set = status.hexadecimal(name).ok_or_else(|| missing(name))?;
+        if expect.caps_zero && *set != 0 {
+            return Err(refuse(code::CAPABILITIES, format!("{name} of the parked process is {set:016x}, expected 0")));
+        }
+    }
+    let no_new_privs = status.number("NoNewPrivs").ok_or_else(|| missing("NoNewPrivs"))? == 1;
+    if expect.no_new_privs && !no_new_privs {
+        return Err(refuse(code::NO_NEW_PRIVS, "NoNewPrivs of the parked process is 0, expected 1"));
+    }
+    Ok((capabilities, no_new_privs))
+}
+
+fn filters_and_user(status: &Status, expect: &Expect) -> Result<(u32, u32), ZcError> {
+    let mode = status.number("Seccomp").ok_or_else(|| missing("Seccomp"))?;
+    if expect.min_filters > 0 && mode != 2 {
+        return Err(refuse(code::SECCOMP_MODE, format!("Seccomp of the parked process is {mode}, expected 2")));
+    }
+    let filters = status.number("Seccomp_filters").ok_or_else(|| missing("Seccomp_filters"))?;
+    if filters < expect.min_filters {
+        let least = expect.min_filters;
+        return Err(refuse(
+            code::FILTER_COUNT,
+            format!("Seccomp_filters of the parked process is {filters}, expected at least {least}"),
+        ));
+    }
+    let uid = status.number("Uid").ok_or_else(|| missing("Uid"))?;
+    match expect.uid {
+        Some(expected) if uid != expected => {
+            Err(refuse(code::UID, format!("Uid of the parked process is {uid}, expected {expected}")))
+        }
+        _ => Ok((filters, uid)),
+    }
+}
+
+/// Exactly stdio and the hand-over are open; the hand-over's are our own pipes; stdio leads nowhere.
+fn descriptors(open: &[(i32, Metadata)], pipes: [u64; 2]) -> Result<Vec<i32>, ZcError> {
+    let numbers: Vec<i32> = open.iter().map(|(number, _)| *number).collect();
+    if numbers != DESCRIPTORS {
+        return Err(refuse(
+            code::DESCRIPTORS,
+            format!("the parked process has the descriptors {numbers:?}, expected {DESCRIPTORS:?}"),
+        ));
+    }
+    for (number, file) in open {
+        let ours = match *number {
+            RECORD_FD => file.file_type().is_fifo() && file.ino() == pipes[0],
+            GO_FD => file.file_type().is_fifo() && file.ino() == pipes[1],
+            _ => !file.is_dir() && !file.file_type().is_socket(),
+        };
+        if !ours {
+            return Err(refuse(
+                code::DESCRIPTORS,
+                format!("descriptor {number} of the parked process is not what it must be"),
+            ));
+        }
+    }
+    Ok(numbers)
+}
+
+/// What the plan makes the launcher announce.
+pub(super) struct Results {
+    pub(super) filters: usize,
+    pub(super) paths: usize,
+    pub(super) connect: bool,
+}
+
+impl Results {
+    pub(super) fn agree(&self, ready: &Ready) -> Result<(), ZcError> {
+        if usize::from(ready.filters) != self.filters {
+            let (loaded, planned) = (ready.filters, self.filters);
+            return Err(refuse(
+                code::FILTER_COUNT,
+                format!("the launcher loaded {loaded} filters, the plan has {planned}"),
+            ));
+        }
+        let skipped = ready.skipped.count();
+        let rules = u64::from(ready.paths) + u64::from(skipped);
+        if usize::try_from(rules) != Ok(self.paths) {
+            let planned = self.paths;
+            return Err(refuse(
+                code::LANDLOCK,
+                format!(
+                    "the launcher applied {} path rules and skipped {skipped}, the plan has {planned}",
+                    ready.paths
+                ),
+            ));
+        }
+        if (ready.connect != Connect::NotTried) != self.connect {
+            return Err(refuse(code::LANDLOCK, "the launcher's forbidden connect is not as planned"));
+        }
+        Ok(())
+    }
+}
+
+fn missing(field: &str) -> ZcError {
+    refuse(code::UNREADABLE, format!("the kernel's status of the parked process has no {field}"))
+}
+
+fn refuse(code: Code, message: impl Into<String>) -> ZcError {
+    super::failure::error(code, message)
+}
