@@ -422,6 +422,72 @@ fn a_terminal_comes_through_the_console_socket() {
     }
 }
 
+/// A root process that may make device nodes, as the CRI's default capabilities let it, opens none that the rules deny.
+#[test]
+fn device_rules_hold_in_both_cgroup_versions() {
+    // /dev/loop-control: harmless to open, and on nobody's list of default devices.
+    let script = format!("mknod /tmp/d c 10 237 && echo made; cat /tmp/d 2>&1 <&- | head -c 100; echo done; {SLEEP}");
+    let try_it = |unified: bool, rules: Value| {
+        let c = Container::new("");
+        let c = if unified { c.unified() } else { c };
+        let mut spec = c.spec(&script);
+        spec["process"]["user"] = json!({ "uid": 0, "gid": 0 });
+        for set in ["bounding", "effective", "permitted"] {
+            spec["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+        }
+        spec["linux"]["resources"] = json!({ "devices": rules });
+        c.write_spec(&spec);
+        let c = c.running();
+        let text = c.wait_for("done");
+        assert!(text.contains("made"), "{text}");
+        text
+    };
+    for unified in [false, true] {
+        if unified && !loads_device_programs() {
+            eprintln!("skipped for version 2: root may not raise RLIMIT_MEMLOCK here");
+            continue;
+        }
+        let denied = try_it(unified, json!([{ "allow": false, "access": "rwm" }]));
+        assert!(denied.contains("not permitted"), "unified: {unified}: {denied}");
+        let control = try_it(unified, json!([{ "allow": true, "access": "rwm" }]));
+        assert!(!control.contains("not permitted"), "unified: {unified}: {control}");
+    }
+}
+
+/// Device rules of version 2 are a program, for which libcgroups raises a limit.
+fn loads_device_programs() -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock);
+    limit.maximum.is_none_or(|bytes| bytes >= 128 << 20)
+        || caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_RESOURCE).unwrap()
+}
+
+#[test]
+fn a_container_lives_on_version_2_cgroups_too() {
+    let c = Container::new("").unified();
+    let mut spec = c.spec(&format!("{SLEEP} & {SLEEP} & echo started; wait"));
+    spec["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
+    c.write_spec(&spec);
+    if !loads_device_programs() {
+        // Rules that cannot be enforced: no container.
+        assert!(!c.create(Vec::new()).status.success());
+        assert!(c.logged().contains("Failed to increase rlimit"), "{}", c.logged());
+        return;
+    }
+    let c = c.running();
+    c.wait_for("started");
+    let pids = || serde_json::from_str::<Vec<i32>>(&c.ok(&["ps", "--format", "json", "c1"])).unwrap();
+    eventually("three processes", || pids().len() == 3);
+    assert!(c.exec("echo from-exec", Vec::new()).status.success(), "{}", c.logged());
+    c.wait_for("from-exec");
+    c.ok(&["pause", "c1"]);
+    c.ok(&["resume", "c1"]);
+    c.ok(&["kill", "--all", "c1", "KILL"]);
+    eventually("the end of all", || pids().is_empty());
+    c.ok(&["delete", "c1"]);
+    let left: Vec<_> = c.cgroups().into_iter().filter(|p| p.join("c1").exists()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn features_are_an_oci_document() {
     let c = Container::new(SLEEP);

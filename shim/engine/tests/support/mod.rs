@@ -16,6 +16,8 @@ pub struct Container {
     pub id: String,
     pub dir: TempDir,
     group: String,
+    /// Let the engine see the version 2 hierarchy only, whatever the machine has.
+    unified: bool,
 }
 
 impl Container {
@@ -25,12 +27,18 @@ impl Container {
         assert!(rustix::process::geteuid().is_root(), "containers are made by root: run these tests as root");
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("zerocap-engine-test-{}-{serial}", std::process::id());
-        let container = Self { id: "c1".into(), dir: tempfile::tempdir().unwrap(), group: name };
+        let container = Self { id: "c1".into(), dir: tempfile::tempdir().unwrap(), group: name, unified: false };
         for name in ["proc", "dev", "tmp", "bin", "usr", "lib", "lib64", "etc"] {
             fs::create_dir_all(container.bundle().join("rootfs").join(name)).unwrap();
         }
         container.write_spec(&container.spec(script));
         container
+    }
+
+    /// The same on a machine with version 2 cgroups only. The controllers that version 1 has are then missing.
+    pub fn unified(mut self) -> Self {
+        self.unified = true;
+        self
     }
 
     pub fn bundle(&self) -> PathBuf {
@@ -56,7 +64,15 @@ impl Container {
 
     /// The engine with a shim's options before the command; output goes to files, as a container would keep pipes open.
     pub fn engine(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zerocap-engine"));
+        let engine = env!("CARGO_BIN_EXE_zerocap-engine");
+        let mut command = if self.unified {
+            let mut command = Command::new("unshare");
+            let mount = "mount -t cgroup2 none /sys/fs/cgroup && exec \"$0\" \"$@\"";
+            command.args(["-m", "--propagation", "private", "sh", "-c", mount, engine]);
+            command
+        } else {
+            Command::new(engine)
+        };
         command
             .arg("--root")
             .arg(self.dir.path().join("state"))
