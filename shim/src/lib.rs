@@ -9,7 +9,7 @@ mod confinement;
 pub mod engine;
 pub mod entry;
 pub mod events;
-mod handover;
+pub mod handover;
 mod log;
 mod mounts;
 pub mod options;

@@ -203,6 +203,10 @@ fn zombie_comm(pid: i32) -> Vec<u8> {
     comm
 }
 
+/// A reaper reaps every child of the process: tests with real children take turns.
+#[cfg(test)]
+pub(crate) static CHILDREN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +253,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn real_children_report_status_signal_and_last_name() {
+        let _turn = CHILDREN.lock().await;
         let reaper = Reaper::new();
         reaper.run().unwrap();
         let (_child, mut exited) = reaper.spawn(Command::new("sh").args(["-c", "exit 7"])).unwrap();

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
-use zerocap_annotations::{EngineTraits, Floor, Host, PodPolicy, Policy, Target, ZcError, code};
+use zerocap_annotations::{Floor, Host, PodPolicy, Policy, Target, ZcError, code};
 use zerocap_node::floor::{self, FLOOR_FILE};
 use zerocap_node::state::{Document, Store};
-use zerocap_node::{Abilities, probe};
+use zerocap_node::{Abilities, engine::traits, probe};
 
 use crate::engine::Kind;
 
@@ -115,12 +115,7 @@ impl Policies {
                 self.abilities.get_or_init(|| found)
             }
         };
-        let engine = EngineTraits {
-            name: engine.name().to_owned(),
-            // libcontainer rebuilds the spec of an exec without seccomp.
-            seccomp_on_exec: matches!(engine, Kind::Runc | Kind::Crun),
-        };
-        abilities.host(engine, launcher_dir)
+        abilities.host(traits(engine.name()), launcher_dir)
     }
 }
 

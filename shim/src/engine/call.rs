@@ -211,41 +211,52 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
-    fn engine(directory: &Path, script: &str) -> Engine {
-        let program: PathBuf = directory.join("engine");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let reaper = Reaper::new();
-        reaper.run().unwrap();
-        let options = Options { binary_name: program.to_str().unwrap().to_owned(), ..Options::default() };
-        Engine::new(&options, "ns", reaper).unwrap()
+    /// Runs scripts as engines, all with the one reaper that a process has.
+    struct Rig {
+        directory: tempfile::TempDir,
+        reaper: Reaper,
     }
 
-    async fn run(script: &str, limit: Duration) -> Result<String, EngineError> {
-        let directory = tempfile::tempdir().unwrap();
-        let engine = engine(directory.path(), script);
-        let call = Call { limit, ..Call::short(directory.path(), vec!["verb".into()]) };
-        engine.call(call).await
+    impl Rig {
+        fn new() -> Self {
+            let reaper = Reaper::new();
+            reaper.run().unwrap();
+            Self { directory: tempfile::tempdir().unwrap(), reaper }
+        }
+
+        async fn run(&self, script: &str, limit: Duration) -> Result<String, EngineError> {
+            let program: PathBuf = self.directory.path().join("engine");
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let options = Options { binary_name: program.to_str().unwrap().to_owned(), ..Options::default() };
+            let engine = Engine::new(&options, "ns", self.reaper.clone()).unwrap();
+            engine.call(Call { limit, ..Call::short(self.directory.path(), vec!["verb".into()]) }).await
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn words_come_from_the_log_then_from_the_output() {
+        let _turn = crate::reaper::CHILDREN.lock().await;
+        let rig = Rig::new();
         let log = r#"echo noise; while [ "$1" != --log ]; do shift; done
 echo '{"level":"error","msg":"from the log"}' > "$2"; exit 1"#;
-        let error = run(log, SHORT).await.unwrap_err();
-        assert_eq!(error, EngineError::Failed("from the log".into()));
-        let error = run("echo from stderr >&2; exit 1", SHORT).await.unwrap_err();
-        assert_eq!(error, EngineError::Failed("from stderr".into()));
-        let error = run("exit 3", SHORT).await.unwrap_err();
+        assert_eq!(rig.run(log, SHORT).await, Err(EngineError::Failed("from the log".into())));
+        let loud = "echo from stderr >&2; exit 1";
+        assert_eq!(rig.run(loud, SHORT).await, Err(EngineError::Failed("from stderr".into())));
+        let error = rig.run("exit 3", SHORT).await.unwrap_err();
         assert!(error.to_string().contains("status 3"), "{error}");
-        assert_eq!(run("echo fine", SHORT).await.unwrap(), "fine\n");
+        assert_eq!(rig.run("echo fine", SHORT).await.unwrap(), "fine\n");
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn an_engine_that_hangs_or_prints_for_ever_is_bounded() {
-        let error = run("exec sleep 60", Duration::from_millis(100)).await;
+    async fn an_engine_that_hangs_dies_or_prints_for_ever_is_bounded() {
+        let _turn = crate::reaper::CHILDREN.lock().await;
+        let rig = Rig::new();
+        let error = rig.run("exec sleep 60", Duration::from_millis(100)).await;
         assert!(matches!(error, Err(EngineError::TimedOut { .. })), "{error:?}");
-        let printed = run("yes 2>/dev/null; exit 0", SHORT).await.unwrap();
+        let error = rig.run("kill -9 $$", SHORT).await.unwrap_err();
+        assert!(error.may_leave_something(), "{error:?}");
+        let printed = rig.run("yes 2>/dev/null; exit 0", SHORT).await.unwrap();
         assert_eq!(printed.len() as u64, MAX_OUTPUT);
     }
 
