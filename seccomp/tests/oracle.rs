@@ -209,14 +209,24 @@ fn ambiguous(document: &Document) -> bool {
         || group(&["shmget", "ipc"])
 }
 
-/// Do several conditional rules meet on one call, an ordering comparison among them? libseccomp before 2.6.1 loses some
-/// of them when it merges 64-bit comparisons (GHSA-4q85-33p6-j5g6), in both directions: no reference there.
+/// Do several conditions meet on one call, and not all of them ask for equality? libseccomp sorts them into one tree, in
+/// which a comparison that holds leads away from the rules beside it: of "argument 0 is not 1 and argument 1 is 0" and
+/// "argument 0 is 0" the second is lost. Before 2.6.1 it loses more when it merges 64-bit comparisons
+/// (GHSA-4q85-33p6-j5g6). There it is no reference for what the rules say.
 fn merges_badly(document: &Document) -> bool {
-    let alternatives =
-        |name: usize| document.rules.iter().filter(move |rule| rule.names.contains(&name)).flat_map(|rule| &rule.args);
-    (0..NAMES.len()).any(|name| {
-        alternatives(name).count() > 1 && alternatives(name).any(|(_, op, _, _)| (2..=6).contains(op) && *op != 4)
-    })
+    const EQ: i32 = 4;
+    let meets = |members: &[&str]| {
+        let rules =
+            || document.rules.iter().filter(|rule| rule.names.iter().any(|name| members.contains(&NAMES[*name])));
+        let conditional = rules().filter(|rule| !rule.args.is_empty());
+        let several = conditional.clone().count() > 1
+            || conditional.clone().any(|rule| rule.names.len() > 1 && members.len() > 1)
+            || conditional.clone().any(|rule| (0..6).any(|i| rule.args.iter().filter(|arg| arg.0 == i).count() > 1));
+        several && conditional.flat_map(|rule| &rule.args).any(|arg| arg.1 != EQ)
+    };
+    NAMES.iter().any(|name| meets(&[name]))
+        || meets(&["socket", "bind", "sendto", "socketcall"])
+        || meets(&["shmget", "ipc"])
 }
 
 fn compare(reference: &Reference, ours: &Profile, insns: &[Insn], native: Arch, exact: bool) -> Result<u64, String> {
@@ -245,7 +255,7 @@ fn compare(reference: &Reference, ours: &Profile, insns: &[Insn], native: Arch, 
 
 fn against(architectures: &'static [Arch], native: Arch) {
     let Some(library) = Libseccomp::open() else { return };
-    let mut runner = TestRunner::new(Config { cases: 1500, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 800, failure_persistence: None, ..Config::default() });
     let (exactly, refused, merging, calls) = (Cell::new(0), Cell::new(0), Cell::new(0), Cell::new(0));
     let outcome = runner.run(&document(architectures), |document| {
         if merges_badly(&document) {
@@ -269,7 +279,7 @@ fn against(architectures: &'static [Arch], native: Arch) {
     }
     let (exactly, refused, merging, calls) = (exactly.get(), refused.get(), merging.get(), calls.get());
     println!("{exactly} compared exactly, {refused} refused by libseccomp, {merging} without reference, {calls} calls");
-    assert!(exactly >= 100 && refused < 300, "{exactly} {refused}");
+    assert!(exactly >= 100 && refused < 100, "{exactly} {refused}");
 }
 
 #[test]
