@@ -4,6 +4,7 @@
 //! (CPU time of a v1 tree with cpuacct mounted apart, unlimited values, memory events).
 
 mod files;
+mod oom;
 mod stats_v1;
 mod stats_v2;
 
@@ -12,6 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
+
+pub use oom::OomWatch;
 
 use crate::sys;
 

@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
-use containerd_shim::protos::events::task::TaskExit;
+use containerd_shim::protos::events::task::{TaskExit, TaskOOM};
 
 use super::Shim;
 use super::container::{Busy, Container};
 use super::process::{Phase, Process};
 use super::query::time;
+use crate::cgroup::OomWatch;
+use crate::reaper::{Exit, ExitWatch};
 
 impl Shim {
     /// Follows a container's first process to its end.
@@ -19,7 +21,7 @@ impl Shim {
         let Some(mut watch) = container.init.watch() else { return };
         let (shim, container) = (self.clone(), container.clone());
         tokio::spawn(async move {
-            let exit = watch.wait().await;
+            let exit = shim.wait_beside_oom(&container, &mut watch).await;
             tracing::info!(container = container.id, status = exit.status, "ended");
             container.init.update(|state| state.exit = Some(exit));
             if !container.own_pid_namespace {
@@ -30,6 +32,35 @@ impl Shim {
             container.execs_ended().await;
             shim.announce(&container, &container.init);
         });
+    }
+
+    /// Waits for the end, and announces out-of-memory kills until then.
+    async fn wait_beside_oom(&self, container: &Container, watch: &mut ExitWatch) -> Exit {
+        let mut oom = match OomWatch::new(&container.cgroup) {
+            Ok(Some(oom)) => oom,
+            Ok(None) => return watch.wait().await,
+            Err(error) => {
+                tracing::warn!(%error, container = container.id, "cannot watch for out-of-memory kills");
+                return watch.wait().await;
+            }
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = oom.killed() => self.announce_oom(container),
+                exit = watch.wait() => {
+                    // The kill that ended it may be known only now; its event goes before the exit.
+                    if oom.killed_now() {
+                        self.announce_oom(container);
+                    }
+                    return exit;
+                }
+            }
+        }
+    }
+
+    fn announce_oom(&self, container: &Container) {
+        self.events.publish(&TaskOOM { container_id: container.id.clone(), ..TaskOOM::default() });
     }
 
     /// Follows an exec to its end. `busy` keeps the first process's exit back until then.
