@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::code;
+use crate::error::{ZcError, quote};
+
 /// Everything about the node that decides what can be enforced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -43,6 +46,24 @@ pub enum HostArch {
     /// 64-bit Arm.
     #[serde(rename = "aarch64")]
     Aarch64,
+}
+
+impl HostArch {
+    /// The architecture by the name that `uname -m` and Rust have for it.
+    ///
+    /// # Errors
+    /// ZC0403 for an architecture without launcher and filters.
+    pub fn from_name(name: &str) -> Result<Self, ZcError> {
+        match name {
+            "x86_64" => Ok(Self::X86_64),
+            "aarch64" | "arm64" => Ok(Self::Aarch64),
+            _ => Err(ZcError::new(
+                code::profile::ARCHITECTURE,
+                format!("there is neither a launcher nor a built-in filter for the architecture {}", quote(name)),
+                "run the pod on an x86-64 or aarch64 node",
+            )),
+        }
+    }
 }
 
 /// In what engines differ, as far as the translation must know.

@@ -171,11 +171,7 @@ fn compiled(own: &Value, arch: HostArch) -> Result<Option<Filter>, ZcError> {
 }
 
 fn unreadable(error: oci::Error) -> ZcError {
-    ZcError::new(
-        code::profile::UNREADABLE,
-        format!("/linux/seccomp: {error}"),
-        "correct the profile, or use RuntimeDefault",
-    )
+    ZcError::new(code::profile::UNREADABLE, error.to_string(), "correct the profile, or use RuntimeDefault")
 }
 
 /// The same bytes in the plan's own types.

@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod generate;
+pub mod meaning;
+pub mod snapshot;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
