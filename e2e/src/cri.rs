@@ -75,7 +75,8 @@ impl Cri {
         self.poll(limit, &format!("the image {name} does not appear"), || {
             let image = Some(ImageSpec { image: name.to_owned(), ..ImageSpec::default() });
             let mut client = self.images();
-            self.wait(client.image_status(ImageStatusRequest { image, verbose: false })).is_ok_and(|a| a.image.is_some())
+            self.wait(client.image_status(ImageStatusRequest { image, verbose: false }))
+                .is_ok_and(|a| a.image.is_some())
         })
     }
 

@@ -20,6 +20,9 @@ const FOLDERS: [&str; 7] = [
     "/run/netns",
 ];
 
+/// What a runtime makes once and shares among all pods.
+const SHARED: [&str; 3] = ["/k8s.io", "/.cache", "/.empty-directory"];
+
 /// Everything on the node that a pod could leave: processes, mounts, cgroups, folders, network links.
 /// With `about`, only what carries that text (an id) in its name, its command line or its cgroup.
 pub fn inventory(node: &Node, about: Option<&str>) -> io::Result<BTreeSet<String>> {
@@ -34,6 +37,7 @@ pub fn inventory(node: &Node, about: Option<&str>) -> io::Result<BTreeSet<String
     for folder in FOLDERS {
         walk(&node.path(folder), folder, 3, &mut found);
     }
+    found.retain(|item| !SHARED.iter().any(|shared| item.ends_with(shared) || item.contains(".cache/")));
     if let Some(about) = about {
         found.retain(|item| item.contains(about));
     }
@@ -55,11 +59,19 @@ pub fn appeared(node: &Node, before: &BTreeSet<String>, about: Option<&str>) -> 
 fn processes(node: &Node, found: &mut BTreeSet<String>) -> io::Result<()> {
     for entry in fs::read_dir(node.path("/proc"))? {
         let path = entry?.path();
-        let Some(pid) = path.file_name().and_then(|n| n.to_str()).filter(|n| n.bytes().all(|b| b.is_ascii_digit())) else { continue };
-        let read = |name: &str| fs::read(path.join(name)).map(|b| String::from_utf8_lossy(&b).replace('\0', " ")).unwrap_or_default();
+        let Some(pid) = path.file_name().and_then(|n| n.to_str()).filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
+        else {
+            continue;
+        };
+        let read = |name: &str| {
+            fs::read(path.join(name)).map(|b| String::from_utf8_lossy(&b).replace('\0', " ")).unwrap_or_default()
+        };
         let (comm, line, group) = (read("comm"), read("cmdline"), read("cgroup"));
         // The node's own: the supervising script with its helpers, containerd, and its calls of `ctr`, `runc` and CNI plugins.
-        if comm.is_empty() || ["init", "bash", "containerd", "ctr", "grep", "sleep"].contains(&comm.trim()) || line.is_empty() {
+        if comm.is_empty()
+            || ["init", "bash", "containerd", "ctr", "grep", "sleep"].contains(&comm.trim())
+            || line.is_empty()
+        {
             continue;
         }
         found.insert(format!("process {pid} {} {line} {}", comm.trim(), group.lines().last().unwrap_or_default()));

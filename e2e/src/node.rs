@@ -46,12 +46,19 @@ impl Node {
         let dir = std::env::temp_dir().join(format!("zerocap-e2e-{}", std::process::id()));
         fs::create_dir_all(&dir)?;
         // The supervisor takes the node down when this pipe closes: at the latest when this process is gone.
-        let mut supervisor =
-            Command::new(script()).args(["run", "--dir"]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let mut supervisor = Command::new(script())
+            .args(["run", "--dir"])
+            .arg(&dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
         let deadline = Instant::now() + START_LIMIT;
         while !dir.join("ready").exists() {
             if let Some(status) = supervisor.try_wait()? {
-                return Err(io::Error::other(format!("hack/node ended with {status}; its logs are in {}", dir.display())));
+                return Err(io::Error::other(format!(
+                    "hack/node ended with {status}; its logs are in {}",
+                    dir.display()
+                )));
             }
             if Instant::now() > deadline {
                 return Err(io::Error::other(format!("the node was not ready after {START_LIMIT:?}")));
@@ -59,7 +66,11 @@ impl Node {
             thread::sleep(Duration::from_millis(20));
         }
         let pid = fs::read_to_string(dir.join("pid"))?;
-        let pid = pid.split(' ').next().and_then(|n| n.parse().ok()).ok_or_else(|| io::Error::other("hack/node wrote no pid"))?;
+        let pid = pid
+            .split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(|| io::Error::other("hack/node wrote no pid"))?;
         let node = Self { dir, pid, supervisor };
         node.cri()?.wait_until_ready(Duration::from_secs(20))?;
         Ok(node)
@@ -95,11 +106,14 @@ impl Node {
         Command::new(script()).args(["exec", "--dir"]).arg(&self.dir).args(command).stdin(Stdio::null()).output()
     }
 
-    /// Builds a set of images (`hack/images/build`) and imports it.
+    /// Builds a set of images (`hack/images/build`) and imports it: a name, or `attacks=PROGRAM`.
     pub fn import(&self, set: &str) -> io::Result<()> {
         let build = Command::new(repository().join("hack/images/build")).arg(set).output()?;
         if !build.status.success() {
-            return Err(io::Error::other(format!("hack/images/build {set}: {}", String::from_utf8_lossy(&build.stderr))));
+            return Err(io::Error::other(format!(
+                "hack/images/build {set}: {}",
+                String::from_utf8_lossy(&build.stderr)
+            )));
         }
         let folder = String::from_utf8_lossy(&build.stdout).trim().to_owned();
         let cri = self.cri()?;
@@ -108,7 +122,11 @@ impl Node {
             if path.extension().is_some_and(|e| e == "tar") {
                 let output = self.exec(&["ctr", "-n", "k8s.io", "images", "import", &path.to_string_lossy()])?;
                 if !output.status.success() {
-                    return Err(io::Error::other(format!("import of {}: {}", path.display(), String::from_utf8_lossy(&output.stderr))));
+                    return Err(io::Error::other(format!(
+                        "import of {}: {}",
+                        path.display(),
+                        String::from_utf8_lossy(&output.stderr)
+                    )));
                 }
                 let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
                 cri.wait_for_image(&image(&name), Duration::from_secs(10))?;
@@ -121,7 +139,11 @@ impl Node {
     pub fn down(&mut self) -> io::Result<()> {
         drop(self.supervisor.stdin.take());
         let status = self.supervisor.wait()?;
-        if status.success() { fs::remove_dir_all(&self.dir) } else { Err(io::Error::other(format!("hack/node ended with {status}"))) }
+        if status.success() {
+            fs::remove_dir_all(&self.dir)
+        } else {
+            Err(io::Error::other(format!("hack/node ended with {status}")))
+        }
     }
 }
 

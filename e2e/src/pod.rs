@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{
-    Capability, ContainerConfig, ContainerMetadata, ContainerStatus, ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest,
-    ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxStatusRequest,
-    RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest, SecurityProfile, StartContainerRequest, StopContainerRequest,
-    StopPodSandboxRequest,
+    Capability, ContainerConfig, ContainerMetadata, ContainerStatus, ContainerStatusRequest, CreateContainerRequest,
+    ExecSyncRequest, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerSecurityContext,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption, PodSandboxConfig,
+    PodSandboxMetadata, PodSandboxStatusRequest, RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
+    SecurityProfile, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
 };
 use tonic::Status;
 
@@ -120,8 +120,17 @@ impl<'n> PodBuilder<'n> {
         let name = format!("e2e-{}", COUNTER.fetch_add(1, Ordering::Relaxed));
         let cri = self.node.cri()?;
         let config = PodSandboxConfig {
-            metadata: Some(PodSandboxMetadata { name: name.clone(), uid: format!("{name}-uid"), namespace: self.namespace, attempt: 0 }),
-            hostname: if self.namespaces.network == i32::from(NamespaceMode::Node) { String::new() } else { name.clone() },
+            metadata: Some(PodSandboxMetadata {
+                name: name.clone(),
+                uid: format!("{name}-uid"),
+                namespace: self.namespace,
+                attempt: 0,
+            }),
+            hostname: if self.namespaces.network == i32::from(NamespaceMode::Node) {
+                String::new()
+            } else {
+                name.clone()
+            },
             log_directory: format!("/var/log/pods/{name}"),
             annotations: self.annotations,
             linux: Some(LinuxPodSandboxConfig {
@@ -137,7 +146,15 @@ impl<'n> PodBuilder<'n> {
         };
         let request = RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: self.handler.clone() };
         let id = cri.wait(cri.runtime().run_pod_sandbox(request))?.pod_sandbox_id;
-        Ok(Pod { node: self.node, cri, id, config, namespaces: self.namespaces, profile: self.profile, privileged: self.privileged })
+        Ok(Pod {
+            node: self.node,
+            cri,
+            id,
+            config,
+            namespaces: self.namespaces,
+            profile: self.profile,
+            privileged: self.privileged,
+        })
     }
 }
 
@@ -164,7 +181,10 @@ impl<'n> Pod<'n> {
             profile: self.profile,
             annotations: None,
             config: ContainerConfig {
-                metadata: Some(ContainerMetadata { name: name.to_owned(), attempt: COUNTER.fetch_add(1, Ordering::Relaxed) }),
+                metadata: Some(ContainerMetadata {
+                    name: name.to_owned(),
+                    attempt: COUNTER.fetch_add(1, Ordering::Relaxed),
+                }),
                 image: Some(ImageSpec { image: image("busybox"), ..ImageSpec::default() }),
                 ..ContainerConfig::default()
             },
@@ -196,6 +216,20 @@ impl<'n> Pod<'n> {
     /// Its network namespace, as this process can open it.
     pub fn netns(&self) -> Result<PathBuf, Status> {
         Ok(self.node.path(&format!("/proc/{}/ns/net", self.pause_pid()?)))
+    }
+
+    /// A new folder of the node that the pod's user owns: an `emptyDir`.
+    pub fn volume(&self) -> io::Result<String> {
+        let folder = format!(
+            "/var/lib/e2e/{}-{}",
+            self.id.get(..12).unwrap_or_default(),
+            COUNTER.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = self.node.path(&folder);
+        fs::create_dir_all(&path)?;
+        let uid = u32::try_from(UID).map_err(io::Error::other)?;
+        std::os::unix::fs::chown(&path, Some(uid), Some(uid))?;
+        Ok(folder)
     }
 
     /// Stops and removes the pod with its containers.
@@ -251,7 +285,8 @@ impl<'p> ContainerBuilder<'p, '_> {
     /// Mounts a folder of the node.
     #[must_use]
     pub fn mount(mut self, node_path: &str, at: &str, readonly: bool) -> Self {
-        let mount = Mount { host_path: node_path.to_owned(), container_path: at.to_owned(), readonly, ..Mount::default() };
+        let mount =
+            Mount { host_path: node_path.to_owned(), container_path: at.to_owned(), readonly, ..Mount::default() };
         self.config.mounts.push(mount);
         self
     }
@@ -302,7 +337,8 @@ impl<'p> ContainerBuilder<'p, '_> {
     /// Creates the container without starting it.
     pub fn create(mut self) -> Result<Container<'p>, Status> {
         let pod = self.pod;
-        self.config.linux = Some(LinuxContainerConfig { security_context: Some(self.security()), ..LinuxContainerConfig::default() });
+        self.config.linux =
+            Some(LinuxContainerConfig { security_context: Some(self.security()), ..LinuxContainerConfig::default() });
         let meta = self.config.metadata.clone().unwrap_or_default();
         let log_path = format!("{}-{}.log", meta.name, meta.attempt);
         self.config.log_path.clone_from(&log_path);
@@ -312,7 +348,11 @@ impl<'p> ContainerBuilder<'p, '_> {
         }
         let log = pod.node.path(&format!("{}/{log_path}", sandbox.log_directory));
         fs::create_dir_all(pod.node.path(&sandbox.log_directory))?;
-        let request = CreateContainerRequest { pod_sandbox_id: pod.id.clone(), config: Some(self.config), sandbox_config: Some(sandbox) };
+        let request = CreateContainerRequest {
+            pod_sandbox_id: pod.id.clone(),
+            config: Some(self.config),
+            sandbox_config: Some(sandbox),
+        };
         let id = pod.cri.wait(pod.cri.runtime().create_container(request))?.container_id;
         Ok(Container { cri: &pod.cri, node: pod.node, id, log })
     }
@@ -340,7 +380,14 @@ impl<'p> ContainerBuilder<'p, '_> {
             run_as_group: Some(Int64Value { value: if root { 0 } else { UID } }),
             readonly_rootfs: self.readonly_root,
             no_new_privs: matches!(self.profile, Profile::Restricted | Profile::Unconfined),
-            masked_paths: paths(&["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/sys/firmware"]),
+            masked_paths: paths(&[
+                "/proc/acpi",
+                "/proc/kcore",
+                "/proc/keys",
+                "/proc/latency_stats",
+                "/proc/timer_list",
+                "/sys/firmware",
+            ]),
             readonly_paths: paths(&["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]),
             seccomp: Some(seccomp(match self.profile {
                 Profile::Restricted | Profile::Escalating => ProfileType::RuntimeDefault,
@@ -443,7 +490,9 @@ impl Container<'_> {
 
     /// Stops it, as the kubelet does: TERM, and KILL after `grace` seconds.
     pub fn stop(&self, grace: i64) -> Result<(), Status> {
-        self.cri.wait(self.cri.runtime().stop_container(StopContainerRequest { container_id: self.id.clone(), timeout: grace }))?;
+        self.cri.wait(
+            self.cri.runtime().stop_container(StopContainerRequest { container_id: self.id.clone(), timeout: grace }),
+        )?;
         Ok(())
     }
 

@@ -102,6 +102,10 @@ fn exit_code(text: &str) -> io::Result<i32> {
         return Ok(0);
     }
     let causes = status["details"]["causes"].as_array().cloned().unwrap_or_default();
-    let code = causes.iter().find(|c| c["reason"] == "ExitCode").and_then(|c| c["message"].as_str()).and_then(|m| m.parse().ok());
+    let code = causes
+        .iter()
+        .find(|c| c["reason"] == "ExitCode")
+        .and_then(|c| c["message"].as_str())
+        .and_then(|m| m.parse().ok());
     code.ok_or_else(|| io::Error::other(status["message"].as_str().unwrap_or(text).to_owned()))
 }

@@ -49,7 +49,11 @@ fn exec(node: &Node, handler: &str) -> TestResult {
     let status = Status::parse(&pod.sleeper("main")?.exec(&SHOW)?.stdout);
     check(&status, "exec")?;
     // Two layers: the pod's profile and ours.
-    ensure!(status.get("Seccomp_filters") >= "2", "exec has {} seccomp filters, not two", status.get("Seccomp_filters"));
+    ensure!(
+        status.get("Seccomp_filters") >= "2",
+        "exec has {} seccomp filters, not two",
+        status.get("Seccomp_filters")
+    );
     Ok(())
 }
 

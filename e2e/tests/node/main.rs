@@ -3,15 +3,16 @@
 //! `cargo test -p zerocap-e2e --test node -- FILTER`. What cannot be tried on this machine is counted as ignored, with
 //! its reason; the list is printed at the end.
 
+mod attacks;
 mod confined;
 mod works;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Arguments, Trial};
-use zerocap_e2e::verdict::{Outcome, completion, skip};
+use zerocap_e2e::verdict::{Outcome, Skip, completion, skip};
 use zerocap_e2e::{Node, TestResult, leak, node};
 
 /// containerd's own shim: what we are compared with.
@@ -19,37 +20,36 @@ const REFERENCES: [&str; 2] = ["runc", "crun"];
 /// Ours, with each engine.
 const ENGINES: [&str; 3] = ["zerocap-runc", "zerocap-crun", "zerocap-embedded"];
 
-type Body = fn(&Node, &str) -> TestResult;
-
 /// The tests of this program, gathered by module.
 struct Suite {
     node: Option<Arc<Node>>,
     obstacle: Option<String>,
-    skipped: Arc<Mutex<Vec<String>>>,
+    skipped: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     trials: Vec<Trial>,
 }
 
 impl Suite {
     /// Adds a test that is run once for each handler.
-    fn each(&mut self, name: &str, handlers: &[&'static str], body: Body) {
+    fn each(&mut self, name: &str, handlers: &[&'static str], body: fn(&Node, &str) -> TestResult) {
         for &handler in handlers {
-            self.add(format!("{name}::{handler}"), handler, body);
+            self.with(format!("{name}::{handler}"), handler, move |node| body(node, handler));
         }
     }
 
-    fn add(&mut self, name: String, handler: &'static str, body: Body) {
+    /// Adds one test.
+    fn with(&mut self, name: String, handler: &str, body: impl FnOnce(&Node) -> TestResult + Send + 'static) {
         let (node, obstacle, skipped) = (self.node.clone(), self.obstacle.clone(), Arc::clone(&self.skipped));
-        let shown = name.clone();
+        let (shown, ours) = (name.clone(), handler.starts_with("zerocap"));
         self.trials.push(Trial::ignorable_test(name, move || {
             let result = match &node {
                 None => skip(obstacle.unwrap_or_default()),
-                Some(node) if handler.starts_with("zerocap") && node.program("containerd-shim-zerocap-v2").is_none() => {
+                Some(node) if ours && node.program("containerd-shim-zerocap-v2").is_none() => {
                     skip("zerocap is not built: run `make build`")
                 }
-                Some(node) => body(node, handler),
+                Some(node) => body(node),
             };
-            if let (Err(Outcome::Skipped(reason)), Ok(mut list)) = (&result, skipped.lock()) {
-                list.push(format!("{shown}: {}", reason.0));
+            if let (Err(Outcome::Skipped(Skip(reason))), Ok(mut list)) = (&result, skipped.lock()) {
+                list.entry(reason.clone()).or_default().push(shown);
             }
             completion(result)
         }));
@@ -82,6 +82,7 @@ fn main() -> ExitCode {
     }
     confined::add(&mut suite);
     works::add(&mut suite);
+    attacks::add(&mut suite);
     let Suite { node, skipped, trials, .. } = suite;
 
     let before = node.as_ref().map(|n| leak::inventory(n, None));
@@ -104,10 +105,13 @@ fn main() -> ExitCode {
         }
     }
     if let Ok(list) = skipped.lock() {
-        for line in list.iter() {
-            println!("skipped: {line}");
+        for (reason, names) in list.iter() {
+            println!("skipped, {reason}:\n  {}", names.join("\n  "));
         }
     }
-    println!("\n{} passed, {} failed, {} skipped", conclusion.num_passed, conclusion.num_failed, conclusion.num_ignored);
+    println!(
+        "\n{} passed, {} failed, {} skipped",
+        conclusion.num_passed, conclusion.num_failed, conclusion.num_ignored
+    );
     conclusion.exit_code()
 }

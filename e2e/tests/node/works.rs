@@ -64,7 +64,8 @@ fn terminal(node: &Node, handler: &str) -> TestResult {
     stream.input("go\n")?;
     let output = stream.finish()?;
     ensure!(output.stdout.contains("tty") && output.stdout.contains("33 101"), "terminal: {:?}", output.stdout);
-    let init = pod.container("shell").stdin(true).command(&["sh", "-c", "test -t 0 && echo tty; sleep 100000"]).start()?;
+    let init =
+        pod.container("shell").stdin(true).command(&["sh", "-c", "test -t 0 && echo tty; sleep 100000"]).start()?;
     ensure!(wait_for_log(&init, "tty")?, "init has no terminal: {:?}", init.log()?);
     Ok(())
 }
@@ -84,7 +85,12 @@ fn shell_pipeline(node: &Node, handler: &str) -> TestResult {
     let pod = pod(node, handler)?;
     let main = pod.sleeper("main")?;
     said(&main.sh("seq 1 100 | grep 7 | sort -r | head -n 3 | tr '\\n' ' '")?, "97 87 79")?;
-    said(&main.sh("cd /tmp && echo text > f && cat f && mkfifo p && (echo through > p &) && cat p && rm f p && ls | wc -l")?, "text\nthrough\n0")?;
+    said(
+        &main.sh(
+            "cd /tmp && echo text > f && cat f && mkfifo p && (echo through > p &) && cat p && rm f p && ls | wc -l",
+        )?,
+        "text\nthrough\n0",
+    )?;
     said(&main.sh("(sleep 0.1; echo child) & wait; echo done")?, "child\ndone")?;
     said(&main.sh("id -u; hostname | cut -c1-3")?, "65532\ne2e")
 }
@@ -115,7 +121,11 @@ print("python", ".".join(map(str, sys.version_info[:2])), "works")
 fn python(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = pod(node, handler)?;
-    let main = pod.container("main").image("python").command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"]).start()?;
+    let main = pod
+        .container("main")
+        .image("python")
+        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
+        .start()?;
     let output = main.exec(&["python3", "-c", PYTHON])?;
     ensure!(output.code == 0 && output.stdout.ends_with("works\n"), "python: {}{}", output.stdout, output.stderr);
     Ok(())
@@ -123,7 +133,8 @@ fn python(node: &Node, handler: &str) -> TestResult {
 
 fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
     let pod = pod(node, handler)?;
-    let main = pod.container("main").command(&["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done"]).start()?;
+    let main =
+        pod.container("main").command(&["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done"]).start()?;
     let begin = Instant::now();
     main.stop(10)?;
     ensure!(begin.elapsed() < Duration::from_secs(5), "a stop took {:?}", begin.elapsed());
@@ -134,7 +145,8 @@ fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
 /// The usual preStop hook.
 fn pre_stop_kills_init(node: &Node, handler: &str) -> TestResult {
     let pod = pod(node, handler)?;
-    let main = pod.container("main").command(&["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]).start()?;
+    let main =
+        pod.container("main").command(&["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]).start()?;
     let output = main.exec(&["kill", "-TERM", "1"])?;
     ensure!(output.code == 0, "kill -TERM 1: {}", output.stderr);
     ensure_eq!(main.wait(Duration::from_secs(5))?, 5, "init's exit code");
@@ -145,7 +157,11 @@ fn pre_stop_kills_init(node: &Node, handler: &str) -> TestResult {
 fn loopback_proxy(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = pod(node, handler)?;
-    let main = pod.container("main").image("python").command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"]).start()?;
+    let main = pod
+        .container("main")
+        .image("python")
+        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
+        .start()?;
     zerocap_e2e::attack::echo_listeners(&pod.netns()?, &["127.0.0.1:3128", "[::1]:3128"])?;
     let script = r#"
 import asyncio, socket

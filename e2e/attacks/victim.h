@@ -1,0 +1,4 @@
+// What the neighbour offers, known to whoever attacks it.
+#pragma once
+#define VICTIM_SOCKET "zerocap-neighbour"
+#define VICTIM_KEY 0x7a63

@@ -1,0 +1,91 @@
+//! Every attack of the corpus, under zerocap and, in the same run, its control under plain runc.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use zerocap_e2e::attack::PROGRAM;
+use zerocap_e2e::attack::run::{self, Verdict, Verdicts};
+use zerocap_e2e::attack::table::{GROUPS, Group, OPEN, World};
+use zerocap_e2e::verdict::{Outcome, Skip, fail, skip};
+use zerocap_e2e::{Node, Profile, TestResult, ensure};
+
+use crate::{ENGINES, Suite};
+
+/// How the attacker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    Exec,
+    Init,
+}
+
+type Key = (String, World, Profile, Way);
+type Shared = Arc<OnceLock<Result<Verdicts, String>>>;
+
+pub fn add(suite: &mut Suite) {
+    for group in GROUPS {
+        for name in group.names {
+            for handler in ENGINES {
+                suite.with(
+                    format!("attacks::{:?}::{name}::{handler}", group.world).to_lowercase(),
+                    handler,
+                    move |node| attack(node, handler, group, name, Way::Exec),
+                );
+            }
+            // Init is no neighbour of itself.
+            if group.world == World::Network && !name.ends_with("_init") {
+                let handler = ENGINES[1];
+                suite.with(format!("attacks::init::{name}::{handler}"), handler, move |node| {
+                    attack(node, handler, group, name, Way::Init)
+                });
+            }
+        }
+    }
+}
+
+fn attack(node: &Node, handler: &str, group: &Group, name: &str, way: Way) -> TestResult {
+    let control = verdict(node, ("runc".to_owned(), group.world, group.control, Way::Exec), name)?;
+    if control.absent() {
+        return skip(format!("no control here: this kernel lacks it ({control:?})"));
+    }
+    ensure!(
+        control.succeeded(),
+        "the control under runc ({:?}) does not succeed, so nothing is shown: {control:?}",
+        group.control
+    );
+    let ours = verdict(node, (handler.to_owned(), group.world, Profile::Restricted, way), name)?;
+    match OPEN.iter().find(|(open, _)| *open == name) {
+        Some((_, reason)) if ours.succeeded() => skip(format!("gets through, and the report says so: {reason}")),
+        Some(_) => fail("is refused now: take it off the list of open ways".to_owned()),
+        None if ours.succeeded() => fail(format!("would break `{}`: {ours:?}", group.promise)),
+        None => Ok(()),
+    }
+}
+
+/// One attack's verdict; all attacks of a world run in one pod, at the first question.
+fn verdict(node: &Node, key: Key, name: &str) -> Result<Verdict, Outcome> {
+    static RUNS: Mutex<BTreeMap<Key, Shared>> = Mutex::new(BTreeMap::new());
+    let run = Arc::clone(RUNS.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
+    let verdicts = run.get_or_init(|| {
+        go(node, &key).map_err(|e| match e {
+            Outcome::Failed(message) | Outcome::Skipped(Skip(message)) => message,
+        })
+    });
+    match verdicts {
+        Ok(verdicts) => verdicts.get(name).cloned().ok_or_else(|| Outcome::Failed("no verdict".to_owned())),
+        Err(message) => fail(format!("the attacks could not be run: {message}")),
+    }
+}
+
+fn go(node: &Node, (handler, world, profile, way): &Key) -> Result<Verdicts, Outcome> {
+    crate::import_once(node, &format!("attacks={PROGRAM}"))?;
+    let control = handler == "runc";
+    let of_world = GROUPS.iter().filter(|g| g.world == *world && (!control || g.control == *profile));
+    let names: Vec<&str> = of_world.flat_map(|g| g.names.iter().copied()).collect();
+    match way {
+        Way::Exec => run::by_exec(node, handler, *world, *profile, &names),
+        Way::Init => {
+            let names: Vec<&str> = names.into_iter().filter(|n| !n.ends_with("_init")).collect();
+            run::by_init(node, handler, *world, &names)
+        }
+    }
+}
