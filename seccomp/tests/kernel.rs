@@ -1,0 +1,310 @@
+//! The built-in filters on a real kernel: for every condition a call that passes and the same call with the argument
+//! flipped. A refusal has to show the filter's errno where the bare kernel answers something else, so that a filter
+//! which does nothing cannot pass.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod kernel_child;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use kernel_child::{Call, Outcome, under};
+use zerocap_seccomp::intent::Intent;
+use zerocap_seccomp::preset::{LastLayer, last_layer, refused_names};
+use zerocap_seccomp::{Action, Arch, Decision, GATED_CALLS, Gate, Insn, Profile, Table, compile, lookup, names};
+
+const HIGH: u64 = 0xdead_beef_0000_0000;
+const EPERM: i64 = -1;
+const EACCES: i64 = -13;
+const ENOSYS: i64 = -38;
+
+fn call(name: &str, args: &[u64]) -> Call {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    Call { number: lookup(name).and_then(|call| call.number(Arch::X86_64)).expect("x86-64 has it"), args: all }
+}
+
+fn layer(layer: LastLayer) -> &'static [Insn] {
+    last_layer(Arch::X86_64, &layer).expect("a native architecture").insns
+}
+
+/// (name, arguments that pass, arguments that are refused, the refusal). Both have to be answered otherwise by the bare
+/// kernel, so they are wrong in some further way (a descriptor that is none, a null pointer) where they could succeed.
+type Case = (&'static str, &'static [u64], &'static [u64], i64);
+
+const NO_FD: u64 = 0xffff_fff0;
+/// CLONE_THREAD without CLONE_SIGHAND: EINVAL from the kernel, no new process.
+const THREAD_ALONE: u64 = 0x0001_0000;
+
+const CASES: &[Case] = &[
+    ("socket", &[1, 1, 99], &[1 | HIGH, 3, 99], EACCES),
+    ("socket", &[1, 2 | 0x80000, 99], &[1, 0x80004, 99], EACCES),
+    ("socket", &[1, 5 | 0x800, 99], &[9, 1, 0], EACCES),
+    ("socket", &[2, 1, 6 | HIGH], &[2, 2, 0], EACCES),
+    ("socket", &[2 | HIGH, 1 | HIGH, 0], &[2, 2, 17], EACCES),
+    ("socket", &[10, 1, 6], &[10, 2, 17], EACCES),
+    ("socket", &[10, 0x80801, 0], &[10, 1, 262], EACCES),
+    ("socket", &[2, 1, 0], &[2, 1, 262], EACCES),
+    ("socket", &[2, 1, 0], &[2, 1 | HIGH, 132], EACCES),
+    ("socket", &[2, 1, 0], &[2, 3, 1], EACCES),
+    ("socket", &[2, 1, 0], &[17, 3, 0], EACCES),
+    ("socket", &[2, 1, 0], &[38, 5, 0], EACCES),
+    ("socket", &[2, 1, 0], &[40, 1, 0], EACCES),
+    ("socket", &[16, 3, 0], &[16, 3, 15], EACCES),
+    ("socket", &[16, 0x80002, 0], &[16, 3, 9], EACCES),
+    ("socketpair", &[1, 1, 0, 0], &[2, 1, 0, 0], EACCES),
+    ("listen", &[], &[NO_FD, 1], EACCES),
+    ("accept", &[], &[NO_FD, 0, 0], EACCES),
+    ("accept4", &[], &[NO_FD, 0, 0, 0], EACCES),
+    ("sendto", &[NO_FD, 0, 0, 0x4000], &[NO_FD, 0, 0, 0x2000_4000], EACCES),
+    ("sendto", &[NO_FD, 0, 0, HIGH], &[NO_FD, 0, 0, 0x2000_0000 | HIGH], EACCES),
+    ("sendmsg", &[NO_FD, 0, 0], &[NO_FD, 0, 0x2000_0000], EACCES),
+    ("sendmmsg", &[NO_FD, 0, 0, 0x40], &[NO_FD, 0, 0, 0x2000_0040], EACCES),
+    ("setsockopt", &[NO_FD, 1, 2], &[NO_FD, 1, 25], EPERM),
+    ("setsockopt", &[NO_FD, 1 | HIGH, 9 | HIGH], &[NO_FD, 1, 36], EPERM),
+    ("setsockopt", &[NO_FD, 6, 1], &[NO_FD, 6, 23], EPERM),
+    ("setsockopt", &[NO_FD, 6, 18], &[NO_FD, 6, 30], EPERM),
+    ("setsockopt", &[NO_FD, 6, 18], &[NO_FD, 6 | HIGH, 19], EPERM),
+    ("setsockopt", &[NO_FD, 6, 13], &[NO_FD, 6, 31], EPERM),
+    ("setsockopt", &[NO_FD, 0, 1], &[NO_FD, 0, 4], EPERM),
+    ("setsockopt", &[NO_FD, 0, 24], &[NO_FD, 0, 50], EPERM),
+    ("setsockopt", &[NO_FD, 41, 26], &[NO_FD, 41, 57], EPERM),
+    ("setsockopt", &[NO_FD, 41, 67], &[NO_FD, 41, 1], EPERM),
+    ("setsockopt", &[NO_FD, 270, 1], &[NO_FD, 270, 8], EPERM),
+    ("setsockopt", &[NO_FD, 270, 12], &[NO_FD, 17, 1], EPERM),
+    ("clone", &[THREAD_ALONE], &[THREAD_ALONE | 0x1000_0000], EPERM),
+    ("clone", &[THREAD_ALONE | HIGH], &[THREAD_ALONE | 0x0002_0000 | HIGH], EPERM),
+    ("clone", &[THREAD_ALONE], &[THREAD_ALONE | 0x4000_0000], EPERM),
+    ("clone", &[THREAD_ALONE], &[THREAD_ALONE | 0x2000_0000], EPERM),
+    ("clone", &[THREAD_ALONE], &[THREAD_ALONE | 0x0800_0000], EPERM),
+    ("clone", &[THREAD_ALONE], &[THREAD_ALONE | 0x0400_0000], EPERM),
+    ("clone", &[THREAD_ALONE], &[THREAD_ALONE | 0x0200_0000], EPERM),
+    ("execveat", &[NO_FD, 0, 0, 0, 0x100], &[NO_FD, 0, 0, 0, 0x1000], EPERM),
+    ("execveat", &[NO_FD, 0, 0, 0, HIGH], &[NO_FD, 0, 0, 0, 0x1100 | HIGH], EPERM),
+    ("personality", &[0xffff_ffff], &[0x0004_0000], EPERM),
+    ("personality", &[HIGH], &[0x0040_0000], EPERM),
+    ("personality", &[8], &[0x0004_0008], EPERM),
+    ("personality", &[0x0002_0000], &[0x0010_0000], EPERM),
+    ("personality", &[0x0002_0008], &[0x0022_0008], EPERM),
+    ("prctl", &[999], &[62, 0, 0, 0, 0], EPERM),
+    ("ioctl", &[NO_FD, 0x5401], &[NO_FD, 0x5412], EPERM),
+    ("ioctl", &[NO_FD, 0x5413], &[NO_FD, 0x5412 | HIGH], EPERM),
+    ("ioctl", &[NO_FD, 0x541b], &[NO_FD, 0x541c], EPERM),
+    ("ioctl", &[NO_FD, 0x5421], &[NO_FD, 0x541d], EPERM),
+    ("ioctl", &[NO_FD, 0x5422], &[NO_FD, 0x5423], EPERM),
+    ("prlimit64", &[0, 99], &[1, 99], EPERM),
+    ("prlimit64", &[HIGH, 99], &[1 | HIGH, 99], EPERM),
+    ("get_robust_list", &[0, 0, 0], &[0x7fff_fff0, 0, 0], EPERM),
+    ("sched_setaffinity", &[0, 8, 0], &[1, 8, 0], EPERM),
+    ("sched_setparam", &[0, 0], &[1, 0], EPERM),
+    ("sched_setscheduler", &[0, 99, 0], &[1, 99, 0], EPERM),
+    ("sched_setattr", &[0, 0, 0], &[1, 0, 0], EPERM),
+    ("setpriority", &[0, 0, 0], &[0, 0x7fff_fff0, 0], EPERM),
+    ("setpriority", &[1, 0, 0], &[2, 0x7fff_fff0, 0], EPERM),
+    ("setpriority", &[HIGH, HIGH, 0], &[3, 0, 0], EPERM),
+    ("ioprio_set", &[1, 0, 0xffff_ffff], &[1, 0x7fff_fff0, 0xffff_ffff], EPERM),
+    ("ioprio_set", &[2, 0, 0xffff_ffff], &[3, 0, 0xffff_ffff], EPERM),
+    ("move_pages", &[0, 1, 0, 0, 0, 0xff], &[1, 1, 0, 0, 0, 0xff], EPERM),
+    ("migrate_pages", &[0, 1, 0, 1], &[0x7fff_fff0, 1, 0, 1], EPERM),
+];
+
+#[test]
+fn every_condition_passes_and_refuses() {
+    let filter = layer(LastLayer::default());
+    let passing: Vec<&Case> = CASES.iter().filter(|case| !case.1.is_empty()).collect();
+    let allowed: Vec<Call> = passing.iter().map(|case| call(case.0, case.1)).collect();
+    let (bare, filtered) = (under(&[], &allowed), under(&[filter], &allowed));
+    for ((case, bare), filtered) in passing.iter().zip(&bare).zip(&filtered) {
+        // Addresses and descriptors may differ; success and errno may not.
+        let class = |outcome: &Outcome| match outcome {
+            Outcome::Returned(value) => (*value).min(0),
+            other => panic!("{case:x?}: {other:?}"),
+        };
+        assert_eq!(class(bare), class(filtered), "{} {:x?} has to pass", case.0, case.1);
+    }
+    let refused: Vec<Call> = CASES.iter().map(|case| call(case.0, case.2)).collect();
+    let (bare, filtered) = (under(&[], &refused), under(&[filter], &refused));
+    for ((case, bare), filtered) in CASES.iter().zip(&bare).zip(&filtered) {
+        assert_eq!(*filtered, Outcome::Returned(case.3), "{} {:x?} has to be refused", case.0, case.2);
+        assert_ne!(*bare, *filtered, "{} {:x?} shows nothing: the kernel answers the same", case.0, case.2);
+    }
+}
+
+/// No condition of the preset is missing above.
+#[test]
+fn every_conditional_call_is_run() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/presets/general.toml")).expect("the preset");
+    let intent = Intent::parse(&text).expect("valid");
+    let on: BTreeSet<&str> = LastLayer::default().knobs().into_iter().collect();
+    let run: BTreeSet<&str> = CASES.iter().map(|case| case.0).collect();
+    for name in names() {
+        let conditional = intent.decision(name, &on).unconditional().is_none();
+        assert!(!conditional || run.contains(name.name()), "{} is not run on the kernel", name.name());
+    }
+}
+
+#[test]
+fn knobs_open_what_they_say() {
+    let listening = [call("listen", &[NO_FD, 1]), call("accept", &[NO_FD]), call("accept4", &[NO_FD])];
+    let unix = [call("socket", &[1, 1, 99])];
+    let pair = [call("socketpair", &[1, 1, 0, 0])];
+    let udp = [call("socket", &[2, 2, 17]), call("setsockopt", &[NO_FD, 0, 4])];
+    let refused = |outcomes: &[Outcome]| {
+        outcomes.iter().all(|o| [Outcome::Returned(EACCES), Outcome::Returned(EPERM)].contains(o))
+    };
+    for on in [false, true] {
+        let knob = layer(LastLayer { listen: on, ..LastLayer::default() });
+        assert_eq!(refused(&under(&[knob], &listening)), !on);
+        let knob = layer(LastLayer { unix: on, ..LastLayer::default() });
+        assert_eq!(refused(&under(&[knob], &unix)), !on);
+        assert!(!refused(&under(&[knob], &pair)), "socket pairs are no way out");
+        let knob = layer(LastLayer { platform: on, ..LastLayer::default() });
+        assert_eq!(refused(&under(&[knob], &udp)), on);
+        assert_eq!(refused(&under(&[knob], &listening)), on);
+    }
+}
+
+/// Calls that are refused outright: the filter's answer, where the kernel has another one.
+#[test]
+fn refused_names_are_refused() {
+    let filter = layer(LastLayer::default());
+    // Calls that the kernel itself answers like the filter, or that would harm this machine without it.
+    let unlike: Vec<&str> = refused_names(&LastLayer::default())
+        .iter()
+        .copied()
+        .filter(|name| lookup(name).is_some_and(|call| call.number(Arch::X86_64).is_some()))
+        .collect();
+    let calls: Vec<Call> =
+        unlike.iter().map(|name| call(name, &[u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX])).collect();
+    for (name, outcome) in unlike.iter().zip(under(&[filter], &calls)) {
+        let expected = [EPERM, EACCES, ENOSYS].map(Outcome::Returned);
+        assert!(expected.contains(&outcome), "{name}: {outcome:?}");
+    }
+    let harmless = [
+        "unshare",
+        "setns",
+        "ptrace",
+        "process_vm_readv",
+        "kcmp",
+        "bpf",
+        "userfaultfd",
+        "keyctl",
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "clone3",
+        "pidfd_getfd",
+        "perf_event_open",
+        "open_tree",
+        "fsopen",
+        "mount",
+        "umount2",
+    ];
+    let calls: Vec<Call> = harmless.iter().map(|name| call(name, &[u64::MAX, 1, u64::MAX, 1, u64::MAX, 1])).collect();
+    let (bare, filtered) = (under(&[], &calls), under(&[filter], &calls));
+    for ((name, bare), filtered) in harmless.iter().zip(&bare).zip(&filtered) {
+        assert_ne!(bare, filtered, "{name} shows nothing: the kernel answers the same");
+    }
+}
+
+#[test]
+fn foreign_abis_and_unknown_numbers_get_enosys() {
+    let filter = layer(LastLayer::default());
+    let x32 = |name| Call { number: call(name, &[]).number | 0x4000_0000, args: [0; 6] };
+    let calls = [
+        x32("getpid"),
+        x32("socket"),
+        Call { number: 471, args: [0; 6] },
+        Call { number: 600, args: [0; 6] },
+        Call { number: u32::MAX, args: [0; 6] },
+        call("getpid", &[]),
+    ];
+    let outcomes = under(&[filter], &calls);
+    assert!(outcomes[..5].iter().all(|outcome| *outcome == Outcome::Returned(ENOSYS)), "{outcomes:?}");
+    assert!(matches!(outcomes[5], Outcome::Returned(pid) if pid > 0));
+}
+
+/// Filters of the workload's own can be loaded on top.
+#[test]
+fn a_workload_may_load_filters_of_its_own() {
+    let filter = layer(LastLayer::default());
+    // 5 filters of 1 instruction each, through the call itself: a null program is EFAULT, not EPERM.
+    let outcomes = under(&[filter], &[call("seccomp", &[1, 0, 0]), call("landlock_create_ruleset", &[0, 0, 1])]);
+    assert_eq!(outcomes[0], Outcome::Returned(-14), "EFAULT");
+    assert!(matches!(outcomes[1], Outcome::Returned(version) if version > 0 || version == -38 || version == -95));
+}
+
+/// The gate on the kernel: the launcher's calls pass with the cookie and with no other value.
+#[test]
+fn the_gate_opens_to_the_cookie_only() {
+    let cookie = [0x0123_4567_89ab_cdef_u64, 0xfedc_ba98_7654_3210, 0x0f1e_2d3c_4b5a_6978];
+    let mut table = Table::new(Action::Allow);
+    for name in GATED_CALLS {
+        table.set(call(name, &[]).number, Decision::always(Action::Errno(13)));
+    }
+    let mut profile = Profile::new(Action::KillProcess);
+    profile.set_table(Arch::X86_64, table);
+    let mut program = compile(&profile, Arch::X86_64, Gate::LastCalls).expect("small");
+    for site in &program.cookie {
+        let word = cookie[usize::from(site.word / 2)] >> (32 * u32::from(site.word % 2));
+        program.insns[usize::from(site.insn)].k = word as u32;
+    }
+    for name in ["read", "write", "execve"] {
+        let with = |tail: [u64; 3]| call(name, &[NO_FD, 0, 0, tail[0], tail[1], tail[2]]);
+        let mut calls = vec![with(cookie), with([0; 3])];
+        for bit in 0..192usize {
+            let mut wrong = cookie;
+            wrong[bit / 64] ^= 1 << (bit % 64);
+            calls.push(with(wrong));
+        }
+        let outcomes = under(&[&program.insns], &calls);
+        let expected = if name == "execve" { -14 } else { -9 };
+        assert_eq!(outcomes[0], Outcome::Returned(expected), "{name}");
+        assert!(outcomes[1..].iter().all(|outcome| *outcome == Outcome::Returned(EACCES)), "{name}");
+    }
+    // exit_group: refused without the cookie, so the next call is reached; with it, the child is gone.
+    let exits = [
+        call("exit_group", &[0, 0, 0, cookie[0], cookie[1], cookie[2] ^ 1]),
+        call("exit_group", &[0, 0, 0, cookie[0], cookie[1], cookie[2]]),
+        call("getpid", &[]),
+    ];
+    let outcomes = under(&[&program.insns], &exits);
+    assert_eq!(outcomes, [Outcome::Returned(EACCES), Outcome::NotReached, Outcome::NotReached]);
+}
+
+/// Kinds of refusal that end the child, so that the harness is known to see them.
+#[test]
+fn killing_answers_kill() {
+    for (action, signal) in [(Action::KillProcess, libc::SIGSYS), (Action::Trap, libc::SIGSYS)] {
+        let mut table = Table::new(Action::Allow);
+        table.set(call("getpid", &[]).number, Decision::always(action));
+        let mut profile = Profile::new(Action::KillProcess);
+        profile.set_table(Arch::X86_64, table);
+        let program = compile(&profile, Arch::X86_64, Gate::None).expect("small");
+        let outcomes = under(&[&program.insns], &[call("gettid", &[]), call("getpid", &[]), call("gettid", &[])]);
+        assert!(matches!(outcomes[0], Outcome::Returned(tid) if tid > 0));
+        assert_eq!(outcomes[1..], [Outcome::Killed(signal), Outcome::NotReached], "{action:?}");
+    }
+}
+
+/// Filters on top of each other, loaded in this order: the strictest answer counts, and of two errnos the newest.
+#[test]
+fn stacked_filters_answer_the_strictest() {
+    let answering = |action: Action| {
+        let mut table = Table::new(Action::Allow);
+        table.set(call("getpid", &[]).number, Decision::always(action));
+        let mut profile = Profile::new(Action::KillProcess);
+        profile.set_table(Arch::X86_64, table);
+        compile(&profile, Arch::X86_64, Gate::None).expect("small").insns
+    };
+    let getpid = [call("getpid", &[])];
+    const ACTIONS: [Action; 4] = [Action::Allow, Action::Errno(1), Action::Errno(38), Action::KillProcess];
+    for (older, newer) in ACTIONS.into_iter().flat_map(|older| ACTIONS.map(|newer| (older, newer))) {
+        let outcome = under(&[&answering(older), &answering(newer)], &getpid)[0];
+        match stack([newer, older]) {
+            Action::Allow => assert!(matches!(outcome, Outcome::Returned(pid) if pid > 0), "{older:?} {newer:?}"),
+            Action::Errno(errno) => assert_eq!(outcome, Outcome::Returned(-i64::from(errno)), "{older:?} {newer:?}"),
+            _ => assert_eq!(outcome, Outcome::Killed(libc::SIGSYS), "{older:?} {newer:?}"),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Random profiles, small and large: the compiled filter means what the model says. Large ones need every kind of long
+//! jump.
+
+mod common;
+
+use common::{argument_classes, assert_means, governing, run};
+use proptest::prelude::*;
+use zerocap_seccomp::{
+    Action, Arch, Clause, CompileError, Condition, Decision, Gate, MAX_INSNS, Profile, SeccompData, Table, Test, Width,
+    compile, stack,
+};
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        4 => Just(Action::Allow),
+        2 => (0u16..50).prop_map(Action::Errno),
+        1 => Just(Action::Log),
+        1 => (0u16..5).prop_map(Action::Trace),
+        1 => Just(Action::Notify),
+        1 => Just(Action::Trap),
+        1 => Just(Action::KillThread),
+        1 => Just(Action::KillProcess),
+    ]
+}
+
+fn value() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0u64..4,
+        any::<u64>(),
+        any::<u32>().prop_map(u64::from),
+        (0u64..3, 0u64..3).prop_map(|(high, low)| high << 32 | low),
+        (0u32..64).prop_map(|bit| 1 << bit),
+        Just(u64::MAX),
+        Just(u64::from(u32::MAX)),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let test = prop_oneof![
+        value().prop_map(Test::Eq),
+        value().prop_map(Test::Ne),
+        value().prop_map(Test::Lt),
+        value().prop_map(Test::Le),
+        value().prop_map(Test::Gt),
+        value().prop_map(Test::Ge),
+        (value(), value()).prop_map(|(mask, datum)| Test::MaskedEq { mask, datum }),
+        (prop_oneof![Just(u64::MAX), value()], proptest::collection::vec(value(), 0..12))
+            .prop_map(|(mask, values)| Test::OneOf { mask, values }),
+    ];
+    (0u8..3, prop_oneof![Just(Width::W32), Just(Width::W64)], test)
+        .prop_map(|(arg, width, test)| Condition::new(arg, width, test).expect("below six"))
+}
+
+fn decision() -> impl Strategy<Value = Decision> {
+    let clause = (proptest::collection::vec(condition(), 0..3), action())
+        .prop_map(|(conditions, action)| Clause { conditions, action });
+    (proptest::collection::vec(clause, 0..4), action()).prop_map(|(clauses, otherwise)| Decision { clauses, otherwise })
+}
+
+fn table(entries: std::ops::Range<usize>) -> impl Strategy<Value = Table> {
+    (action(), proptest::option::of((0u32..600, action())), proptest::collection::vec((0u32..500, decision()), entries))
+        .prop_map(|(default, above, calls)| {
+            let mut table = Table::with(default, calls);
+            table.above = above;
+            table
+        })
+}
+
+fn profile(entries: std::ops::Range<usize>) -> impl Strategy<Value = Profile> {
+    let tables = proptest::collection::vec(proptest::option::of(table(entries)), 5);
+    (action(), tables).prop_map(|(foreign, tables)| {
+        let mut profile = Profile::new(foreign);
+        for (arch, table) in Arch::ALL.into_iter().zip(tables) {
+            if let Some(table) = table {
+                profile.set_table(arch, table);
+            }
+        }
+        profile
+    })
+}
+
+/// Every number that the profile has, with its arguments' classes.
+fn same_meaning(profile: &Profile, native: Arch) -> Result<(), TestCaseError> {
+    let program = match compile(profile, native, Gate::None) {
+        Ok(program) => program,
+        Err(CompileError::TooLong(length)) => {
+            prop_assert!(length > MAX_INSNS);
+            return Ok(());
+        }
+        Err(error) => return Err(TestCaseError::fail(error.to_string())),
+    };
+    for arch in native.family().iter().map(|arch| arch.audit()).chain([0]) {
+        let numbers = (0..620).flat_map(|nr| [nr, nr | 0x4000_0000]).chain([0x3fff_ffff, 0x8000_0000, u32::MAX]);
+        for nr in numbers {
+            for args in argument_classes(&governing(profile, native, arch, nr), 60) {
+                let data = SeccompData { nr, arch, instruction_pointer: 0, args };
+                prop_assert_eq!(run(&program.insns, &data), profile.action(native, &data), "{:x?}", data);
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn small_profiles(profile in profile(0..6)) {
+        for native in Arch::NATIVE {
+            same_meaning(&profile, native)?;
+        }
+    }
+
+    #[test]
+    fn large_profiles(profile in profile(40..90)) {
+        same_meaning(&profile, Arch::X86_64)?;
+    }
+
+    /// Two filters on top of each other answer the stricter of both, whatever the order.
+    #[test]
+    fn stacking_is_the_strictest(a in profile(0..6), b in profile(0..6)) {
+        let (first, second) = (compile(&a, Arch::X86_64, Gate::None), compile(&b, Arch::X86_64, Gate::None));
+        let (first, second) = (first.expect("small"), second.expect("small"));
+        for nr in 0..500 {
+            for source in [&a, &b] {
+                for args in argument_classes(&governing(source, Arch::X86_64, Arch::X86_64.audit(), nr), 20) {
+                    let data = SeccompData { nr, arch: Arch::X86_64.audit(), instruction_pointer: 0, args };
+                    let (x, y) = (run(&first.insns, &data), run(&second.insns, &data));
+                    let both = stack([x, y]);
+                    prop_assert!(!x.stricter_than(both) && !y.stricter_than(both));
+                    prop_assert!(both == x || both == y);
+                    prop_assert!(!both.stricter_than(stack([y, x])) && !stack([y, x]).stricter_than(both));
+                }
+            }
+        }
+    }
+}
+
+/// Every number another answer, conditions everywhere: longer than the kernel takes, and said so.
+#[test]
+fn too_long_is_an_error() {
+    let mut table = Table::new(Action::Allow);
+    for nr in 0..1200u32 {
+        let condition = Condition::new(0, Width::W64, Test::Eq(u64::from(nr) << 20)).expect("argument 0");
+        let clause = Clause { conditions: vec![condition], action: Action::Allow };
+        table.set(nr, Decision { clauses: vec![clause], otherwise: Action::Errno(nr as u16 % 100) });
+    }
+    let mut profile = Profile::new(Action::KillProcess);
+    profile.set_table(Arch::X86_64, table);
+    let error = compile(&profile, Arch::X86_64, Gate::None).expect_err("too long");
+    assert!(matches!(error, CompileError::TooLong(length) if length > MAX_INSNS), "{error}");
+}
+
+/// As long as it may be: jumps over thousands of instructions.
+#[test]
+fn a_long_profile_keeps_its_meaning() {
+    let mut table = Table::new(Action::Errno(1));
+    for nr in 0..450u32 {
+        let condition = Condition::new(nr as u8 % 6, Width::W64, Test::Eq(u64::from(nr) << 30 | 1)).expect("below six");
+        let clause = Clause { conditions: vec![condition], action: Action::Errno(nr as u16 + 100) };
+        table.set(nr, Decision { clauses: vec![clause], otherwise: Action::Allow });
+    }
+    let mut profile = Profile::new(Action::KillProcess);
+    profile.set_table(Arch::Aarch64, table);
+    let program = compile(&profile, Arch::Aarch64, Gate::LastCalls).expect("below the limit");
+    assert!(program.insns.len() > 2500, "{}", program.insns.len());
+    let mut ungated = program.clone();
+    // A cookie that no argument class has.
+    for site in &program.cookie {
+        ungated.insns[usize::from(site.insn)].k = 0x1357_9bdf;
+    }
+    assert_means(&ungated.insns, &profile, Arch::Aarch64, 50, "long");
+}
+
+#[test]
+fn only_native_architectures_are_compiled_for() {
+    for arch in [Arch::X32, Arch::I386, Arch::Arm] {
+        assert_eq!(compile(&Profile::unconfined(), arch, Gate::None), Err(CompileError::NotNative(arch)));
+    }
+}
