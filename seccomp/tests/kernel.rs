@@ -11,7 +11,7 @@ use std::fs;
 use kernel_child::{Call, Outcome, under};
 use zerocap_seccomp::intent::Intent;
 use zerocap_seccomp::preset::{LastLayer, last_layer, refused_names};
-use zerocap_seccomp::{Action, Arch, Decision, GATED_CALLS, Gate, Insn, Profile, Table, compile, lookup, names};
+use zerocap_seccomp::{Action, Arch, Decision, GATED_CALLS, Gate, Insn, Profile, Table, compile, lookup, names, stack};
 
 const HIGH: u64 = 0xdead_beef_0000_0000;
 const EPERM: i64 = -1;
