@@ -83,7 +83,8 @@ fn launch(arguments: &Arguments, channel: &mut Channel) -> Result<Infallible, Fa
     let filters = filters::load(plan.filters(), cookie)?;
 
     // 8. Parked, until the shim has seen in the kernel what was done.
-    channel.tell_ready(Ready { comm, connect, filters, paths: rules.paths, skipped: rules.skipped });
+    let landlock = plan.landlock().is_some();
+    channel.tell_ready(Ready { comm, landlock, connect, filters, paths: rules.paths, skipped: rules.skipped });
     channel.wait_for_go()?;
 
     // 9. The workload.

@@ -56,7 +56,7 @@ fn files_are_writable_only_where_a_rule_says_so() {
     assert_eq!(text(&output.stdout), "refused", "{output:?}");
     assert!(fs::exists(format!("{root}/open/a")).unwrap() && !fs::exists(format!("{root}/shut/a")).unwrap());
     assert_eq!(fs::read_to_string(format!("{root}/file")).unwrap(), "new\n");
-    assert_eq!((ready.paths, ready.skipped.count()), (4, 0));
+    assert_eq!((ready.landlock, ready.paths, ready.skipped.count()), (true, 4, 0));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn the_workload_gets_its_arguments_environment_and_directory_untouched() {
         assert!(text.lines().any(|found| found.trim_start_matches("one two||ü|") == line), "{line}: {text}");
     }
     assert_eq!(text.lines().last().unwrap(), folder.path().canonicalize().unwrap().to_str().unwrap());
-    assert_eq!((ready.filters, ready.paths, ready.connect), (0, 0, Connect::NotTried));
+    assert_eq!((ready.filters, ready.landlock, ready.connect), (0, false, Connect::NotTried));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! both     magic[4] version:u16 kind:u8 0:u8
-//! READY    comm[16] connect:u8 0:u8 connect_errno:u16 filters:u16 paths:u16 skipped:u16 0.. skipped rules[128]
+//! READY    comm[16] connect:u8 landlock:u8 connect_errno:u16 filters:u16 paths:u16 skipped:u16 0.. skipped rules[128]
 //! ERROR    step:u16 errno:u16 detail:u32 0..
 //! ```
 //!
@@ -35,6 +35,8 @@ pub enum Record {
 pub struct Ready {
     /// The name that the launcher took for itself; random, so that its zombie cannot be mistaken for the workload's.
     pub comm: Comm,
+    /// Whether the launcher entered a Landlock domain.
+    pub landlock: bool,
     /// What became of the connect that must fail.
     pub connect: Connect,
     /// How many filters were loaded.
@@ -242,7 +244,7 @@ impl Record {
                     Connect::Stronger(errno) => (2, errno),
                 };
                 put(&mut out, 8, ready.comm.as_bytes_with_nul());
-                put(&mut out, 24, &[connect]);
+                put(&mut out, 24, &[connect, u8::from(ready.landlock)]);
                 put(&mut out, 26, &errno.to_le_bytes());
                 put(&mut out, 28, &ready.filters.to_le_bytes());
                 put(&mut out, 30, &ready.paths.to_le_bytes());
@@ -266,6 +268,7 @@ impl Record {
         let record = match *bytes.get(6)? {
             READY => Self::Ready(Ready {
                 comm: Comm::decode(array(bytes, 8)?)?,
+                landlock: *bytes.get(25)? == 1,
                 connect: match (bytes.get(24)?, number(bytes, 26)?) {
                     (0, 0) => Connect::NotTried,
                     (1, 0) => Connect::Refused,

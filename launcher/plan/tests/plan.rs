@@ -50,7 +50,7 @@ fn with_filter(insns: usize, cookie: Vec<CookieSite>) -> LaunchPlan {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_plan_survives_the_journey(plan in common::plan()) {

@@ -7,7 +7,14 @@ fn ready() -> Ready {
     let mut skipped = Skipped::default();
     skipped.insert(3);
     skipped.insert(1023);
-    Ready { comm: Comm::random(0x0123_4567_89ab_cdef), connect: Connect::Refused, filters: 2, paths: 9, skipped }
+    Ready {
+        comm: Comm::random(0x0123_4567_89ab_cdef),
+        landlock: true,
+        connect: Connect::Refused,
+        filters: 2,
+        paths: 9,
+        skipped,
+    }
 }
 
 proptest! {
@@ -15,12 +22,12 @@ proptest! {
 
     #[test]
     fn announcements_survive_the_journey(
-        bits: u64, filters: u16, paths: u16, errno: u16, connect in 0..3, rules in proptest::collection::vec(0..1024usize, 0..9),
+        bits: u64, landlock: bool, filters: u16, paths: u16, errno: u16, connect in 0..3, rules in proptest::collection::vec(0..1024usize, 0..9),
     ) {
         let mut skipped = Skipped::default();
         rules.iter().for_each(|&rule| skipped.insert(rule));
         let connect = [Connect::NotTried, Connect::Refused, Connect::Stronger(errno)][connect as usize];
-        let record = Record::Ready(Ready { comm: Comm::random(bits), connect, filters, paths, skipped });
+        let record = Record::Ready(Ready { comm: Comm::random(bits), landlock, connect, filters, paths, skipped });
         prop_assert_eq!(Record::decode(&record.encode()), Some(record));
     }
 

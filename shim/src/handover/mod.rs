@@ -30,6 +30,7 @@ pub use channel::ChildFds;
 use failure::Workload;
 pub use place::free_mount_point;
 pub use verify::{Identity, Verified};
+use verify::{Results, Surroundings};
 
 /// How a process ended, as the reaper saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +53,8 @@ pub struct Started {
 pub struct Handover {
     channel: Channel,
     workload: Workload,
-    filters: usize,
-    connect: bool,
+    planned: Results,
+    sandbox: Option<i32>,
 }
 
 impl Handover {
@@ -66,8 +67,18 @@ impl Handover {
         let (channel, child) = Channel::new(&bytes).map_err(failure::channel)?;
         let paths = plan.landlock.iter().flat_map(|landlock| &landlock.paths);
         let workload = Workload { program: program.to_owned(), paths: paths.map(|rule| rule.path.clone()).collect() };
-        let connect = plan.forbidden_connect.is_some();
-        Ok((Self { channel, workload, filters: plan.filters.len(), connect }, child))
+        let planned = Results {
+            filters: plan.filters.len(),
+            landlock: plan.landlock.is_some(),
+            paths: workload.paths.len(),
+            connect: plan.forbidden_connect.is_some(),
+        };
+        Ok((Self { channel, workload, planned, sandbox: None }, child))
+    }
+
+    /// Names a process of the pod's sandbox: namespaces that must be the container's own must not be this process's either.
+    pub fn beside(&mut self, sandbox: i32) {
+        self.sandbox = Some(sandbox);
     }
 
     /// Waits until the launcher is parked.
@@ -89,7 +100,7 @@ impl Handover {
             },
         };
         match record.map_err(failure::record)? {
-            Some(Record::Ready(ready)) => self.as_planned(ready),
+            Some(Record::Ready(ready)) => self.planned.agree(&ready).map(|()| ready),
             Some(Record::Error(error)) => Err(self.workload.refusal(&error)),
             None => {
                 // The end is near: its status makes the better message.
@@ -111,7 +122,13 @@ impl Handover {
         expect: &zerocap_annotations::Expect,
         launcher: Identity,
     ) -> Result<Verified, ZcError> {
-        verify::parked(pid, ready, expect, launcher, self.channel.inodes())
+        verify::parked(
+            pid,
+            ready,
+            expect,
+            launcher,
+            &Surroundings { pipes: self.channel.inodes(), sandbox: self.sandbox },
+        )
     }
 
     /// Lets the parked launcher execute the workload and waits until it did.
@@ -152,13 +169,6 @@ impl Handover {
             },
         }
     }
-
-    /// The launcher's own results against the plan.
-    fn as_planned(&self, ready: Ready) -> Result<Ready, ZcError> {
-        let results =
-            verify::Results { filters: self.filters, paths: self.workload.paths.len(), connect: self.connect };
-        results.agree(&ready).map(|()| ready)
-    }
 }
 
 /// How long a message waits for the exit status that belongs into it.
@@ -185,7 +195,14 @@ mod tests {
     #[test]
     fn a_zombie_that_still_has_the_launchers_name_never_ran() {
         let comm = Comm::random(7);
-        let ready = Ready { comm, connect: Connect::NotTried, filters: 0, paths: 0, skipped: Skipped::default() };
+        let ready = Ready {
+            comm,
+            landlock: false,
+            connect: Connect::NotTried,
+            filters: 0,
+            paths: 0,
+            skipped: Skipped::default(),
+        };
         assert_eq!(judge_death(&death(b"true"), &ready), Ok(Started { ended: true }));
         let error = judge_death(&death(comm.as_bytes()), &ready).unwrap_err();
         assert_eq!(error.code, code::DIED_AFTER_GO);

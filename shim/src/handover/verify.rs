@@ -59,7 +59,9 @@ pub struct Verified {
     pub descriptors: Vec<i32>,
     /// The lines of /proc/PID/cgroup.
     pub cgroup: Vec<String>,
-    /// The connect that must fail came back as EACCES; absent if it was not tried.
+    /// The launcher entered a Landlock domain.
+    pub landlock: bool,
+    /// The connect that must fail was refused, by the domain or by the container's own profile; absent if it was not tried.
     pub connect_refused: Option<bool>,
     /// How many path rules of the plan are not in force since their path is missing.
     pub paths_skipped: u32,
@@ -70,13 +72,21 @@ const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "Cap
 /// What a parked launcher has open.
 const DESCRIPTORS: [i32; 5] = [0, 1, 2, RECORD_FD, GO_FD];
 
-/// Checks a parked process in full. `pipes` are the inodes of the hand-over's pipes.
+/// What the process is compared with.
+pub(super) struct Surroundings {
+    /// The inodes of the hand-over's pipes: records, GO.
+    pub(super) pipes: io::Result<[u64; 2]>,
+    /// A process of the pod's sandbox.
+    pub(super) sandbox: Option<i32>,
+}
+
+/// Checks a parked process in full.
 pub(super) fn parked(
     pid: i32,
     ready: &Ready,
     expect: &Expect,
     launcher: Identity,
-    pipes: io::Result<[u64; 2]>,
+    around: &Surroundings,
 ) -> Result<Verified, ZcError> {
     let unreadable = |what: &'static str| {
         move |error: io::Error| {
@@ -96,20 +106,21 @@ pub(super) fn parked(
     }
     let (capabilities, no_new_privs) = privileges(&status, expect)?;
     let (seccomp_filters, uid) = filters_and_user(&status, expect)?;
-    let pipes = pipes.map_err(unreadable("the hand-over"))?;
     let open = kernel::descriptors(pid).map_err(unreadable("the descriptor list"))?;
-    let descriptors = descriptors(&open, pipes)?;
+    let pipes = around.pipes.as_ref().map_err(|error| refuse(code::UNREADABLE, format!("the hand-over: {error}")))?;
+    let descriptors = descriptors(&open, *pipes)?;
     let cgroup = kernel::cgroup(pid).map_err(unreadable("the cgroup"))?;
     let cgroup: Vec<String> = cgroup.lines().map(str::to_owned).collect();
     if cgroup.is_empty() {
         return Err(refuse(code::CGROUP, "the parked process is in no cgroup"));
     }
-    if expect.own_pid_ns {
-        let (own, its) = (kernel::namespace(None, "pid"), kernel::namespace(Some(pid), "pid"));
-        let unread = unreadable("the PID namespace");
-        if own.map_err(&unread)? == its.map_err(&unread)? {
-            return Err(refuse(code::NAMESPACE, "the parked process is in the node's PID namespace"));
+    for (kind, own) in [("pid", expect.own_pid_ns), ("ipc", expect.own_ipc_ns)] {
+        if own {
+            namespace(pid, kind, around.sandbox)?;
         }
+    }
+    if expect.landlock && !ready.landlock {
+        return Err(refuse(code::LANDLOCK, "the launcher entered no Landlock domain, expected one"));
     }
     Ok(Verified {
         capabilities,
@@ -118,9 +129,26 @@ pub(super) fn parked(
         uid,
         descriptors,
         cgroup,
+        landlock: ready.landlock,
         connect_refused: (ready.connect != Connect::NotTried).then_some(true),
         paths_skipped: ready.skipped.count(),
     })
+}
+
+/// The namespace is neither the node's nor the sandbox's.
+fn namespace(pid: i32, kind: &'static str, sandbox: Option<i32>) -> Result<(), ZcError> {
+    let read = |pid| {
+        kernel::namespace(pid, kind)
+            .map_err(|error| refuse(code::UNREADABLE, format!("the {kind} namespace cannot be read: {error}")))
+    };
+    let its = read(Some(pid))?;
+    if its == read(None)? {
+        return Err(refuse(code::NAMESPACE, format!("the parked process is in the node's {kind} namespace")));
+    }
+    if sandbox.is_some() && its == read(sandbox)? {
+        return Err(refuse(code::NAMESPACE, format!("the parked process is in the sandbox's {kind} namespace")));
+    }
+    Ok(())
 }
 
 fn privileges(status: &Status, expect: &Expect) -> Result<([u64; 5], bool), ZcError> {
@@ -186,8 +214,10 @@ fn descriptors(open: &[(i32, Metadata)], pipes: [u64; 2]) -> Result<Vec<i32>, Zc
 }
 
 /// What the plan makes the launcher announce.
+#[derive(Debug)]
 pub(super) struct Results {
     pub(super) filters: usize,
+    pub(super) landlock: bool,
     pub(super) paths: usize,
     pub(super) connect: bool,
 }
@@ -212,6 +242,9 @@ impl Results {
                     ready.paths
                 ),
             ));
+        }
+        if ready.landlock != self.landlock {
+            return Err(refuse(code::LANDLOCK, "the launcher's Landlock domain is not as planned"));
         }
         if (ready.connect != Connect::NotTried) != self.connect {
             return Err(refuse(code::LANDLOCK, "the launcher's forbidden connect is not as planned"));
