@@ -6,6 +6,7 @@
 mod call;
 mod choose;
 mod errors;
+mod gate;
 
 pub use call::{Aborter, Stdio};
 pub use choose::Kind;
@@ -129,14 +130,6 @@ impl Engine {
         }
         args.push(id.into());
         self.begin(Call { bundle: spawn.bundle, args, stdio: spawn.stdio, fds: spawn.fds, limit: LONG })
-    }
-
-    /// `start`: lets the first process of a created container go on.
-    ///
-    /// # Errors
-    /// The engine's own words.
-    pub async fn start(&self, id: &str, bundle: &Path) -> Result<(), EngineError> {
-        self.simple(bundle, LONG, ["start", id]).await
     }
 
     /// Begins `start` without waiting for it: the engine's end arrives in the returned watch, its

@@ -63,7 +63,10 @@ async fn serve(flags: Flags, listener: StdListener) -> Result<()> {
     server.start().await.context("cannot serve")?;
     tracing::debug!("serving");
     ignore_terminate()?;
-    shim.ended().await;
+    tokio::select! {
+        () = shim.ended() => {}
+        () = shim.give_memory_back() => {}
+    }
     // The name goes first: nobody new can come, and containerd never finds a socket without a shim.
     let _ = fs::remove_file(path_of(&flags.socket));
     events.flush(LAST_WORDS).await;

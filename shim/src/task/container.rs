@@ -23,6 +23,8 @@ pub(crate) struct Container {
     pub(crate) cgroup: Cgroup,
     /// Whether the kernel ends all its processes with the first one.
     pub(crate) own_pid_namespace: bool,
+    /// Whether the engine has hooks to run when it is started.
+    pub(crate) start_hooks: bool,
     pub(crate) owner: Owner,
     /// What confines it; none in a container without any zerocap knob.
     pub(crate) confined: Option<Arc<Confined>>,
@@ -50,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) init: Process,
     pub(crate) cgroup: Cgroup,
     pub(crate) own_pid_namespace: bool,
+    pub(crate) start_hooks: bool,
     pub(crate) owner: Owner,
     pub(crate) confined: Option<Arc<Confined>>,
 }
@@ -63,6 +66,7 @@ impl Container {
             init: Arc::new(parts.init),
             cgroup: parts.cgroup,
             own_pid_namespace: parts.own_pid_namespace,
+            start_hooks: parts.start_hooks,
             owner: parts.owner,
             confined: parts.confined,
             execs: Mutex::new(HashMap::new()),

@@ -44,6 +44,7 @@ impl Shim {
         let spec: Value = serde_json::from_slice(&bytes)
             .map_err(|error| TaskError::invalid_argument(format!("config.json: {error}")))?;
         let own_pid_namespace = own_pid_namespace(&spec);
+        let start_hooks = spec.pointer("/hooks/poststart").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
         Leftover::write(&bundle, &options).map_err(io_error("write the options"))?;
         let owner = Owner {
             container: request.id.clone(),
@@ -88,6 +89,7 @@ impl Shim {
             init: Process::init(stdio, made),
             cgroup,
             own_pid_namespace,
+            start_hooks,
             owner,
             confined: prepared.keep().map(Arc::new),
         }));

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_millis(300);
 /// An engine call under way, whose result can be asked for more than once.
 pub(super) struct Call {
     prefix: &'static str,
-    abort: Aborter,
+    abort: Option<Aborter>,
     handle: Option<JoinHandle<Result<String, EngineError>>>,
     result: Result<(), EngineError>,
 }
@@ -30,7 +30,12 @@ pub(super) struct Call {
 impl Call {
     /// Follows `running`; `prefix` is how its failure is told.
     pub(super) fn new(running: Running, prefix: &'static str) -> Self {
-        Self { prefix, abort: running.aborter(), handle: Some(tokio::spawn(running.complete())), result: Ok(()) }
+        Self { prefix, abort: Some(running.aborter()), handle: Some(tokio::spawn(running.complete())), result: Ok(()) }
+    }
+
+    /// A call that was not needed.
+    pub(super) fn spared() -> Self {
+        Self { prefix: "", abort: None, handle: None, result: Ok(()) }
     }
 
     /// Waits for the engine's result.
@@ -77,6 +82,8 @@ impl Call {
 
     /// Kills the engine if it still runs.
     pub(super) fn abort(&self) {
-        self.abort.abort();
+        if let Some(engine) = &self.abort {
+            engine.abort();
+        }
     }
 }

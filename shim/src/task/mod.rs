@@ -14,6 +14,7 @@ mod start;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -23,6 +24,10 @@ pub use service::services;
 use crate::events::Publisher;
 use crate::reaper::Reaper;
 use crate::status::{TaskError, TaskResult};
+use crate::sys;
+
+/// How long after a call the memory that it took is given back.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// A name in the table: taken while the container is being created, then the container.
 enum Slot {
@@ -38,6 +43,8 @@ pub struct Shim {
     containers: Mutex<HashMap<String, Slot>>,
     policies: crate::confinement::Policies,
     end: Notify,
+    /// Something was done that took memory for a moment.
+    idle: Notify,
 }
 
 /// A name that is reserved for a container being created; given back when dropped.
@@ -58,6 +65,16 @@ impl Shim {
             events,
             containers: Mutex::new(HashMap::new()),
             end: Notify::new(),
+            idle: Notify::new(),
+        }
+    }
+
+    /// Gives memory back whenever the shim has been busy, a moment later and in nobody's way.
+    pub async fn give_memory_back(&self) {
+        loop {
+            self.idle.notified().await;
+            tokio::time::sleep(SETTLED).await;
+            sys::memory::give_back();
         }
     }
 

@@ -50,7 +50,12 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = TaskResult<T>>
 macro_rules! call {
     ($self:ident, $request:ident, $method:ident) => {{
         let shim = $self.0.clone();
-        to_the_end(async move { shim.$method($request).await }).await
+        to_the_end(async move {
+            let result = shim.clone().$method($request).await;
+            shim.idle.notify_one();
+            result
+        })
+        .await
     }};
 }
 

@@ -49,11 +49,7 @@ impl Shim {
     async fn start_init(&self, container: &Arc<Container>) -> TaskResult<()> {
         match &container.confined {
             Some(confined) if confined.has_launcher() => self.launch_init(container, confined).await?,
-            _ => container
-                .engine
-                .start(&container.id, &container.bundle)
-                .await
-                .map_err(|error| engine_error(START_FAILED, &error))?,
+            _ => self.let_go(container).await?.result().await?,
         }
         self.events.publish(&TaskStart {
             container_id: container.id.clone(),
@@ -65,17 +61,27 @@ impl Shim {
         Ok(())
     }
 
+    /// Lets the first process of a created container go on: without the engine where that can be.
+    async fn let_go(&self, container: &Container) -> TaskResult<Call> {
+        if let (false, Some(watch)) = (container.start_hooks, container.init.watch())
+            && container.engine.open_gate(&container.id, watch).await
+        {
+            return Ok(Call::spared());
+        }
+        let running = container
+            .engine
+            .begin_start(&container.id, &container.bundle)
+            .map_err(|error| engine_error(START_FAILED, &error))?;
+        Ok(Call::new(running, START_FAILED))
+    }
+
     /// Starts a container whose first program is the launcher: it parks, is verified, and goes on.
     async fn launch_init(&self, container: &Container, confined: &Confined) -> TaskResult<()> {
         let init = &container.init;
         let (Some(mut start), Some(watch)) = (confined.init(), init.watch()) else {
             return Err(TaskError::failed_precondition("the container was started before, and in vain"));
         };
-        let running = container
-            .engine
-            .begin_start(&container.id, &container.bundle)
-            .map_err(|error| engine_error(START_FAILED, &error))?;
-        let mut engine = Call::new(running, START_FAILED);
+        let mut engine = self.let_go(container).await?;
         let pid = init.pid();
         let launched = async {
             let ready = engine.parked(&mut start, Some(watch.clone())).await?;
