@@ -10,7 +10,7 @@ use zerocap_seccomp_core::{Arch, Gate, Program, compile};
 
 /// In the order of the bits of a variant's number: see `LastLayer::variant` in src/preset.rs, and the test there.
 const KNOBS: [&str; 3] = ["platform", "listen", "unix"];
-const PRESETS: [&str; 1] = ["general"];
+const PRESETS: [&str; 5] = ["general", "strict", "minimal", "model-backend", "sandbox-blocklist"];
 
 fn main() {
     let mut out = String::new();
@@ -21,7 +21,8 @@ fn main() {
         let path = format!("presets/{preset}.toml");
         println!("cargo::rerun-if-changed={path}");
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let intent = Intent::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let base = |name: &str| fs::read_to_string(format!("presets/{name}.toml")).ok();
+        let intent = Intent::parse_with(&text, &base).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(intent.knobs.iter().all(|knob| KNOBS.contains(&knob.as_str())), "{path}: unknown knob");
         let mut variants = String::new();
         for bits in 0..1usize << KNOBS.len() {

@@ -36,17 +36,29 @@ pub enum Preset {
     /// Ordinary software without privileges.
     #[default]
     General,
+    /// `general` without what few programs need.
+    Strict,
+    /// A static program that computes, uses the descriptors it was given, and exits.
+    Minimal,
+    /// An inference server: threads, devices, unix sockets; no new processes or programs, no network.
+    ModelBackend,
+    /// Everything but what shell sandboxes refuse.
+    SandboxBlocklist,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 1] = [Self::General];
+    pub const ALL: [Self; 5] = [Self::General, Self::Strict, Self::Minimal, Self::ModelBackend, Self::SandboxBlocklist];
 
     /// Its name in annotations.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::General => "general",
+            Self::Strict => "strict",
+            Self::Minimal => "minimal",
+            Self::ModelBackend => "model-backend",
+            Self::SandboxBlocklist => "sandbox-blocklist",
         }
     }
 
@@ -61,12 +73,20 @@ impl Preset {
     pub const fn summary(self) -> &'static str {
         match self {
             Self::General => tables::GENERAL_SUMMARY,
+            Self::Strict => tables::STRICT_SUMMARY,
+            Self::Minimal => tables::MINIMAL_SUMMARY,
+            Self::ModelBackend => tables::MODEL_BACKEND_SUMMARY,
+            Self::SandboxBlocklist => tables::SANDBOX_BLOCKLIST_SUMMARY,
         }
     }
 
     fn variants(self) -> &'static [Variant; 1 << tables::KNOBS.len()] {
         match self {
             Self::General => &tables::GENERAL,
+            Self::Strict => &tables::STRICT,
+            Self::Minimal => &tables::MINIMAL,
+            Self::ModelBackend => &tables::MODEL_BACKEND,
+            Self::SandboxBlocklist => &tables::SANDBOX_BLOCKLIST,
         }
     }
 }

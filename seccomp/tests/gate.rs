@@ -6,7 +6,8 @@ use common::{argument_classes, governing, interesting_numbers, run};
 use proptest::prelude::*;
 use zerocap_seccomp::preset::{LastLayer, last_layer};
 use zerocap_seccomp::{
-    Action, Arch, COOKIE_WORDS, Decision, GATED_CALLS, Gate, Profile, Program, SeccompData, Table, compile, lookup,
+    Action, Arch, COOKIE_WORDS, Decision, GATED_CALLS, Gate, Profile, Program, SeccompData, Table, UNPATCHED, compile,
+    lookup,
 };
 
 /// What the launcher does: words of the cookie into the immediates.
@@ -15,7 +16,7 @@ fn patch(program: &Program, cookie: [u64; 3]) -> Program {
     for site in &program.cookie {
         let word = cookie[usize::from(site.word / 2)] >> (32 * u32::from(site.word % 2));
         let insn = &mut patched.insns[usize::from(site.insn)];
-        assert_eq!(insn.k, 0, "a site is empty until it is patched");
+        assert_eq!(insn.k, UNPATCHED, "a site is empty until it is patched");
         insn.k = word as u32;
     }
     patched
@@ -157,6 +158,17 @@ fn the_comparison_does_not_branch_on_single_words() {
         assert_eq!(offsets, [40, 44, 48, 52, 56, 60], "{what}");
         assert_eq!(program.insns[last + 1].code, OR | SRC_X, "{what}");
         assert_eq!((program.insns[last + 2].code, program.insns[last + 2].k), (JEQ, 0), "{what}");
+    }
+}
+
+/// A patch that was forgotten leaves the gate closed to a program as it starts.
+#[test]
+fn an_unpatched_gate_is_closed_to_zero_registers() {
+    for (what, native, program, without) in gated() {
+        for name in GATED_CALLS {
+            let data = call(name, native, [0; 3]);
+            assert_eq!(run(&program.insns, &data), run(&without.insns, &data), "{what} {name}");
+        }
     }
 }
 

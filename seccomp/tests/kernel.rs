@@ -10,7 +10,7 @@ use std::fs;
 
 use kernel_child::{Call, Outcome, under};
 use zerocap_seccomp::intent::Intent;
-use zerocap_seccomp::preset::{LastLayer, last_layer, refused_names};
+use zerocap_seccomp::preset::{LastLayer, Preset, last_layer, refused_names};
 use zerocap_seccomp::{Action, Arch, Decision, GATED_CALLS, Gate, Insn, Profile, Table, compile, lookup, names, stack};
 
 const HIGH: u64 = 0xdead_beef_0000_0000;
@@ -108,10 +108,71 @@ const CASES: &[Case] = &[
     ("migrate_pages", &[0, 1, 0, 1], &[0x7fff_fff0, 1, 0, 1], EPERM),
 ];
 
+/// What the other presets decide otherwise than `general`.
+const STRICT_CASES: &[Case] = &[
+    ("memfd_create", &[0, 8], &[0, 0], EPERM),
+    ("memfd_create", &[0, 9 | HIGH], &[0, 0x10 | HIGH], EPERM),
+    ("personality", &[0xffff_ffff | HIGH], &[8], EPERM),
+    ("listen", &[], &[NO_FD, 1], EACCES),
+    ("shmget", &[], &[1, 0, 0], ENOSYS),
+    ("mq_unlink", &[], &[0], ENOSYS),
+    ("socket", &[2, 1, 0], &[2, 2, 0], EACCES),
+];
+const MINIMAL_CASES: &[Case] = &[
+    ("mmap", &[0, 0, 3, 0x22, NO_FD, 0], &[0, 4096, 7, 0x22, NO_FD, 0], EPERM),
+    ("mprotect", &[1, 1, 3], &[0, 0, 5], EPERM),
+    ("ioctl", &[NO_FD, 0x5401], &[NO_FD, 0x5402], EPERM),
+    ("ioctl", &[NO_FD, 0x5413 | HIGH], &[NO_FD, 0x5414], EPERM),
+    ("ioctl", &[NO_FD, 0x541b], &[NO_FD, 0x5412], EPERM),
+    ("prlimit64", &[0, 99, 0, 0], &[0, 99, 1, 0], EPERM),
+    ("prlimit64", &[HIGH, 99, 0, 0], &[0x7fff_fff0, 99, 0, 0], EPERM),
+    ("openat", &[], &[NO_FD, 0, 0], EPERM),
+    ("execve", &[], &[0, 0, 0], EPERM),
+    ("clone", &[], &[THREAD_ALONE], EPERM),
+    ("socket", &[], &[1, 1, 0], EPERM),
+    ("kill", &[], &[0x7fff_fff0, 0], EPERM),
+];
+const MODEL_BACKEND_CASES: &[Case] = &[
+    ("clone", &[THREAD_ALONE], &[0x0200_0000 | THREAD_ALONE], EPERM),
+    ("clone", &[THREAD_ALONE | 0xf00 | HIGH], &[0xf00 | 0x0800 | HIGH], EPERM),
+    ("socket", &[1, 1, 99], &[2, 1, 0], EACCES),
+    ("socket", &[1, 0x80805, 99], &[16, 3, 0], EACCES),
+    ("socket", &[1 | HIGH, 2, 99], &[10, 1, 6], EACCES),
+    ("listen", &[NO_FD, 1], &[], 0),
+    ("sendmsg", &[NO_FD, 0, 0x2000_0000], &[], 0),
+    ("execve", &[], &[0, 0, 0], EPERM),
+    ("execveat", &[], &[NO_FD, 0, 0, 0, 0], EPERM),
+];
+const BLOCKLIST_CASES: &[Case] = &[
+    ("clone", &[THREAD_ALONE], &[THREAD_ALONE | 0x1000_0000 | HIGH], EPERM),
+    ("ioctl", &[NO_FD, 0x5401], &[NO_FD, 0x5412 | HIGH], EPERM),
+    ("ioctl", &[NO_FD, 0x5423], &[NO_FD, 0x541c], EPERM),
+    ("unshare", &[], &[0x1], EPERM),
+    ("bpf", &[], &[99, 0, 0], EPERM),
+    ("clone3", &[], &[0, 0], ENOSYS),
+    ("keyctl", &[], &[99], EPERM),
+    ("socket", &[2, 2, 99], &[], 0),
+];
+
+fn cases(preset: Preset) -> &'static [Case] {
+    match preset {
+        Preset::General => CASES,
+        Preset::Strict => STRICT_CASES,
+        Preset::Minimal => MINIMAL_CASES,
+        Preset::ModelBackend => MODEL_BACKEND_CASES,
+        Preset::SandboxBlocklist => BLOCKLIST_CASES,
+    }
+}
+
 #[test]
 fn every_condition_passes_and_refuses() {
-    let filter = layer(LastLayer::default());
-    let passing: Vec<&Case> = CASES.iter().filter(|case| !case.1.is_empty()).collect();
+    for preset in Preset::ALL {
+        passes_and_refuses(layer(LastLayer { preset, ..LastLayer::default() }), cases(preset));
+    }
+}
+
+fn passes_and_refuses(filter: &[Insn], cases: &[Case]) {
+    let passing: Vec<&Case> = cases.iter().filter(|case| !case.1.is_empty()).collect();
     let allowed: Vec<Call> = passing.iter().map(|case| call(case.0, case.1)).collect();
     let (bare, filtered) = (under(&[], &allowed), under(&[filter], &allowed));
     for ((case, bare), filtered) in passing.iter().zip(&bare).zip(&filtered) {
@@ -122,24 +183,31 @@ fn every_condition_passes_and_refuses() {
         };
         assert_eq!(class(bare), class(filtered), "{} {:x?} has to pass", case.0, case.1);
     }
-    let refused: Vec<Call> = CASES.iter().map(|case| call(case.0, case.2)).collect();
+    let refusing: Vec<&Case> = cases.iter().filter(|case| !case.2.is_empty()).collect();
+    let refused: Vec<Call> = refusing.iter().map(|case| call(case.0, case.2)).collect();
     let (bare, filtered) = (under(&[], &refused), under(&[filter], &refused));
-    for ((case, bare), filtered) in CASES.iter().zip(&bare).zip(&filtered) {
+    for ((case, bare), filtered) in refusing.iter().zip(&bare).zip(&filtered) {
         assert_eq!(*filtered, Outcome::Returned(case.3), "{} {:x?} has to be refused", case.0, case.2);
         assert_ne!(*bare, *filtered, "{} {:x?} shows nothing: the kernel answers the same", case.0, case.2);
     }
 }
 
-/// No condition of the preset is missing above.
+/// No condition of a preset is missing above; one that it has from `general`, unchanged, counts as run there.
 #[test]
 fn every_conditional_call_is_run() {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/presets/general.toml")).expect("the preset");
-    let intent = Intent::parse(&text).expect("valid");
-    let on: BTreeSet<&str> = LastLayer::default().knobs().into_iter().collect();
-    let run: BTreeSet<&str> = CASES.iter().map(|case| case.0).collect();
-    for name in names() {
-        let conditional = intent.decision(name, &on).unconditional().is_none();
-        assert!(!conditional || run.contains(name.name()), "{} is not run on the kernel", name.name());
+    let text = |name: &str| fs::read_to_string(format!("{}/presets/{name}.toml", env!("CARGO_MANIFEST_DIR"))).ok();
+    let intent = |preset: Preset| Intent::parse_with(&text(preset.name()).expect("the preset"), &text).expect("valid");
+    let general = intent(Preset::General);
+    for preset in Preset::ALL {
+        let (intent, layer) = (intent(preset), LastLayer { preset, ..LastLayer::default() });
+        let on: BTreeSet<&str> = layer.knobs().into_iter().collect();
+        let run: BTreeSet<&str> = cases(preset).iter().map(|case| case.0).collect();
+        for call in names() {
+            let decision = intent.decision(call, &on);
+            let inherited = preset != Preset::General && decision == general.decision(call, &on);
+            let done = decision.unconditional().is_some() || inherited || run.contains(call.name());
+            assert!(done, "{} of {preset:?} is not run on the kernel", call.name());
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Ordinary programs run under `general` as they run without: shells, Python, Node, Go, the JVM. What is not installed is
-//! skipped, by name.
+//! skipped, by name. So does an inference server under `model-backend`, and a static program under `minimal`.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code)]
 
@@ -8,9 +8,9 @@ mod raw;
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use zerocap_seccomp::preset::{LastLayer, last_layer};
+use zerocap_seccomp::preset::{LastLayer, Preset, last_layer};
 use zerocap_seccomp::{Arch, Insn};
 
 /// Run a program, under a filter or not; `None` if it is not installed.
@@ -40,8 +40,7 @@ fn runs_alike(layer: LastLayer, program: &str, args: &[&str]) {
     assert_eq!(filtered, bare, "{program} {args:?}");
 }
 
-const DEFAULT: LastLayer =
-    LastLayer { preset: zerocap_seccomp::preset::Preset::General, platform: true, listen: false, unix: true };
+const DEFAULT: LastLayer = LastLayer { preset: Preset::General, platform: true, listen: false, unix: true };
 
 #[test]
 fn shells() {
@@ -144,4 +143,103 @@ fn go() {
 #[test]
 fn java() {
     runs_alike(DEFAULT, "java", &["-XX:-UsePerfData", "-Xshare:auto", "--list-modules"]);
+}
+
+/// The filter as the program has to load it by itself, since `model-backend` allows no execve: in hexadecimal.
+fn in_hexadecimal(insns: &[Insn]) -> String {
+    let bytes = insns.iter().flat_map(|insn| {
+        let [a, b] = insn.code.to_ne_bytes();
+        let [c, d, e, f] = insn.k.to_ne_bytes();
+        [a, b, insn.jt, insn.jf, c, d, e, f]
+    });
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The phases of an inference server: initialise, infer, clean up; and what it must not do.
+#[test]
+fn an_inference_server_under_model_backend() {
+    let layer = LastLayer { preset: Preset::ModelBackend, ..DEFAULT };
+    let filter = last_layer(Arch::X86_64, &layer).expect("a native architecture").insns;
+    let script = r#"
+import ctypes, errno, mmap, os, socket, subprocess, sys, tempfile, threading
+libc = ctypes.CDLL(None, use_errno=True)
+code = bytes.fromhex(sys.argv[1])
+class Fprog(ctypes.Structure): _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.syscall(317, 1, 0, ctypes.byref(Fprog(len(code) // 8, code))) == 0
+
+# initialise: weights mapped, shared memory, a unix socket for the front end, a pool of threads
+d = tempfile.mkdtemp(); path = os.path.join(d, "weights")
+with open(path, "wb") as f: f.write(bytes(range(256)) * 64)
+with open(path, "rb") as f: weights = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+os.ftruncate(os.memfd_create("scratch"), 4096)
+server = socket.socket(socket.AF_UNIX); server.bind(os.path.join(d, "s")); server.listen()
+# infer
+results = {}
+def work(n): results[n] = sum(weights[n::4])
+threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+[t.start() for t in threads]; [t.join() for t in threads]
+def answer():
+    c = server.accept()[0]; c.sendall(str(sum(results.values())).encode()); c.close()
+t = threading.Thread(target=answer); t.start()
+client = socket.socket(socket.AF_UNIX); client.connect(os.path.join(d, "s")); print(client.recv(99)); t.join()
+# clean up
+server.close(); weights.close(); os.unlink(os.path.join(d, "s")); os.unlink(path); os.rmdir(d)
+
+def errno_of(f):
+    try: f(); return "allowed"
+    except OSError as e: return errno.errorcode[e.errno]
+print(errno_of(os.fork), errno_of(lambda: subprocess.run(["true"])), errno_of(lambda: os.execv("/bin/true", ["true"])))
+print(errno_of(socket.socket), errno_of(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)))
+"#;
+    let Some(output) = run(None, "python3", &["-c", script, &in_hexadecimal(filter)]) else { return };
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "b'2088960'\nEPERM EPERM EPERM\nEACCES EACCES\n", "{output:?}");
+}
+
+/// A static program from its first instruction on: the filter is loaded, and execve passes by its cookie as the launcher
+/// does it. What the program must not do, it is refused.
+#[test]
+fn a_static_program_under_minimal() {
+    const COOKIE: [u64; 3] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, 0x0f1e_2d3c_4b5a_6978];
+    let source = "#include <stdio.h>\n#include <stdlib.h>\n#include <fcntl.h>\n#include <unistd.h>\n#include <time.h>\n\
+        int main(void) { char line[64]; char *m = malloc(1 << 20); m[9] = 1; time(0); if (!fgets(line, 64, stdin)) return 2;\
+        printf(\"%s%d %d %d\\n\", line, open(\"/etc/passwd\", O_RDONLY), fork(), execl(\"/bin/true\", \"true\", NULL));\
+        free(m); return 7; }\n";
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (file, program) = (dir.path().join("m.c"), dir.path().join("m"));
+    std::fs::write(&file, source).expect("writable");
+    let compile = ["-static", "-O1", "-w", "-o", program.to_str().expect("UTF-8"), file.to_str().expect("UTF-8")];
+    match run(None, "cc", &compile) {
+        Some(output) if output.status.success() => {}
+        Some(output) => return println!("SKIPPED: cc cannot link static programs: {output:?}"),
+        None => return,
+    }
+    let layer = LastLayer { preset: Preset::Minimal, ..DEFAULT };
+    let mut filter = last_layer(Arch::X86_64, &layer).expect("a native architecture").to_program();
+    for site in &filter.cookie {
+        let word = COOKIE[usize::from(site.word / 2)] >> (32 * u32::from(site.word % 2));
+        filter.insns[usize::from(site.insn)].k = word as u32;
+    }
+    let path = std::ffi::CString::new(program.to_str().expect("UTF-8")).expect("no zero byte");
+    let argv = [path.as_ptr().addr() as u64, 0];
+    let envp = [0u64];
+    let [a, b, c] = COOKIE;
+    let args = [argv[0], argv.as_ptr().addr() as u64, envp.as_ptr().addr() as u64, a, b, c];
+    let mut command = Command::new(&program);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let insns = filter.insns;
+    // SAFETY: three system calls on memory that lives until `output` returns; no lock, no allocation.
+    unsafe {
+        command.pre_exec(move || {
+            raw::load(&insns).map_err(|errno| io::Error::from_raw_os_error(-errno as i32))?;
+            let errno = raw::raw(&raw::Call { number: 59, args });
+            Err(io::Error::from_raw_os_error(-errno as i32))
+        })
+    };
+    let mut child = command.spawn().expect("the gate opens to the cookie");
+    io::Write::write_all(&mut child.stdin.take().expect("piped"), b"input\n").expect("it reads");
+    let output = child.wait_with_output().expect("a child");
+    assert_eq!(
+        (String::from_utf8_lossy(&output.stdout).as_ref(), output.status.code()),
+        ("input\n-1 -1 -1\n", Some(7))
+    );
 }

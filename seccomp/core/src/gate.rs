@@ -23,9 +23,12 @@ pub const GATED_CALLS: [&str; 4] = ["read", "write", "execve", "exit_group"];
 /// How many 32-bit words the cookie has.
 pub const COOKIE_WORDS: u8 = 6;
 
+/// What a cookie site holds before it is patched.
+pub const UNPATCHED: u32 = u32::MAX;
+
 /// A place in a program where a word of the cookie has to be put, as immediate operand, before the program is loaded.
-/// Until then the immediates are zero, and zero is the one value a launcher must never use: registers are zero in a new
-/// program.
+/// Until then it holds [`UNPATCHED`], not zero: registers are zero in a new program, and a forgotten patch must not open
+/// the gate to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CookieSite {
     /// Index of the instruction.
@@ -48,7 +51,7 @@ pub(crate) fn emit(asm: &mut Asm, closed: Pos) -> (Pos, Vec<(Pos, u8)>) {
         if word > 0 {
             asm.push(Insn::stmt(OR | SRC_X, 0));
         }
-        sites.push((asm.push(Insn::stmt(XOR, 0)), word));
+        sites.push((asm.push(Insn::stmt(XOR, UNPATCHED)), word));
         at = asm.push(Insn::stmt(LD_ABS, interpret::arg_word(3, 0) + 4 * u32::from(word)));
     }
     (at, sites)

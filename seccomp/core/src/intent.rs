@@ -71,7 +71,17 @@ impl Intent {
     ///
     /// [`IntentError`] names the place and what is wrong there.
     pub fn parse(text: &str) -> Result<Self, IntentError> {
-        read::intent(text)
+        Self::parse_with(text, &|_| None)
+    }
+
+    /// Read a profile that may be built on others: `base = "general"` takes over every line of `general` that this file
+    /// does not write itself. `bases` gives the text of a profile by name.
+    ///
+    /// # Errors
+    ///
+    /// [`IntentError`] names the place and what is wrong there.
+    pub fn parse_with(text: &str, bases: &dyn Fn(&str) -> Option<String>) -> Result<Self, IntentError> {
+        read::intent(text, bases, 0)
     }
 
     /// Calls that the profile says something about, with the reason.

@@ -22,7 +22,7 @@ pub use action::{Action, MAX_ERRNO, stack};
 pub use arch::Arch;
 pub use compile::{CompileError, MAX_INSNS, Program, compile};
 pub use condition::{ARGS, Condition, Test, Width};
-pub use gate::{COOKIE_WORDS, CookieSite, GATED_CALLS, Gate};
+pub use gate::{COOKIE_WORDS, CookieSite, GATED_CALLS, Gate, UNPATCHED};
 pub use insn::{Insn, opcode};
 pub use interpret::{InterpretError, SeccompData, interpret};
 pub use profile::{Clause, Decision, Flags, Profile, Table};

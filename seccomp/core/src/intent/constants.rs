@@ -120,6 +120,7 @@ const CONSTANTS: &[(&str, u64)] = &[
     ("NETLINK_EXT_ACK", 11),
     ("NETLINK_GET_STRICT_CHK", 12),
     // linux/sched.h
+    ("CLONE_THREAD", 0x0001_0000),
     ("CLONE_NEWNS", 0x0002_0000),
     ("CLONE_NEWCGROUP", 0x0200_0000),
     ("CLONE_NEWUTS", 0x0400_0000),
@@ -130,7 +131,12 @@ const CONSTANTS: &[(&str, u64)] = &[
     // linux/fcntl.h, linux/memfd.h
     ("AT_EMPTY_PATH", 0x1000),
     ("MFD_NOEXEC_SEAL", 8),
+    // asm-generic/mman-common.h
+    ("PROT_EXEC", 4),
     // asm-generic/ioctls.h
+    ("TCGETS", 0x5401),
+    ("TIOCGWINSZ", 0x5413),
+    ("FIONREAD", 0x541b),
     ("TIOCSTI", 0x5412),
     ("TIOCLINUX", 0x541c),
     ("TIOCCONS", 0x541d),

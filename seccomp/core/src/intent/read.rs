@@ -12,28 +12,35 @@ type Result<T> = std::result::Result<T, IntentError>;
 
 /// The version of the schema.
 const VERSION: i64 = 1;
-const TOP: &[&str] = &["version", "summary", "knobs", "answers", "allow", "refuse", "conditional"];
+const TOP: &[&str] = &["version", "summary", "base", "knobs", "answers", "allow", "refuse", "conditional"];
 const TESTS: &[&str] = &["is", "not", "in", "mask", "none-of", "all-of", "only"];
 
-pub(super) fn intent(text: &str) -> Result<Intent> {
+/// How many profiles may be built on one another.
+const MAX_BASES: usize = 4;
+
+pub(super) fn intent(text: &str, bases: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<Intent> {
     let top: Table = text.parse().map_err(|error: toml::de::Error| IntentError::Syntax(error.to_string()))?;
     known_keys(&top, "", TOP)?;
     if top.get("version").and_then(Value::as_integer) != Some(VERSION) {
         return Err(IntentError::at("version", format!("this version of zerocap reads {VERSION}")));
     }
+    let base = top.get("base").map(|name| base(name, bases, depth)).transpose()?;
     let summary = text_of(top.get("summary"), "summary")?.to_owned();
-    let knobs = strings(top.get("knobs"), "knobs")?;
+    let mut knobs = strings(top.get("knobs"), "knobs")?;
     let answers = table(top.get("answers"), "answers")?;
     known_keys(answers, "answers", &["known", "unknown", "foreign"])?;
-    let answer = |key: &str| action(answers.get(key), &format!("answers.{key}"));
-    let mut intent = Intent {
-        summary,
-        knobs,
-        known: answer("known")?,
-        unknown: answer("unknown")?,
-        foreign: answer("foreign")?,
-        lines: BTreeMap::new(),
+    let answer = |key: &str, inherited: Option<Action>| match (answers.get(key), inherited) {
+        (None, Some(inherited)) => Ok(inherited),
+        (value, _) => action(value, &format!("answers.{key}")),
     };
+    let known = answer("known", base.as_ref().map(|base| base.known))?;
+    let unknown = answer("unknown", base.as_ref().map(|base| base.unknown))?;
+    let foreign = answer("foreign", base.as_ref().map(|base| base.foreign))?;
+    let inherited = base.map_or_else(BTreeMap::new, |base| {
+        knobs.extend(base.knobs.into_iter().filter(|knob| !knobs.contains(knob)).collect::<Vec<_>>());
+        base.lines
+    });
+    let mut intent = Intent { summary, knobs, known, unknown, foreign, lines: BTreeMap::new() };
     for (name, why) in table(top.get("allow"), "allow")? {
         simple(&mut intent, &format!("allow.{name}"), name, why, Action::Allow)?;
     }
@@ -49,7 +56,19 @@ pub(super) fn intent(text: &str) -> Result<Intent> {
         let line = conditional(&intent.knobs, name, table(Some(value), &at)?, &at)?;
         insert(&mut intent, &at, name, line)?;
     }
+    for (name, line) in inherited {
+        intent.lines.entry(name).or_insert(line);
+    }
     Ok(intent)
+}
+
+fn base(name: &Value, bases: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<Intent> {
+    let name = text_of(Some(name), "base")?;
+    if depth >= MAX_BASES {
+        return Err(IntentError::at("base", format!("more than {MAX_BASES} profiles are built on one another")));
+    }
+    let text = bases(name).ok_or_else(|| IntentError::at("base", format!("there is no profile {name}")))?;
+    intent(&text, bases, depth + 1).map_err(|error| IntentError::at("base", format!("{name}: {error}")))
 }
 
 fn simple(intent: &mut Intent, at: &str, name: &str, why: &Value, action: Action) -> Result<()> {
@@ -129,7 +148,13 @@ fn condition(index: usize, argument: Argument, value: &Value, at: &str) -> Resul
 
 fn test(body: &Table, at: &str) -> Result<Test> {
     known_keys(body, at, TESTS)?;
-    let mask = body.get("mask").map(|value| number(value, at)).transpose()?;
+    let mask = match body.get("mask") {
+        Some(Value::Array(flags)) => {
+            Some(flags.iter().try_fold(0, |all, flag| number(flag, at).map(|flag| all | flag))?)
+        }
+        Some(single) => Some(number(single, at)?),
+        None => None,
+    };
     let list = |key: &str| -> Result<Option<Vec<u64>>> {
         let Some(value) = body.get(key) else { return Ok(None) };
         let Value::Array(values) = value else {
