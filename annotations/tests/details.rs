@@ -222,11 +222,11 @@ fn require_may_name_fewer_promises_and_the_rest_is_reported() {
 
 #[test]
 fn without_a_profile_of_the_pod_only_ours_is_loaded() {
-    for absent in [None, Some(Value::Null)] {
+    for absent in [None, Some(Value::Null), Some(json!({})), Some(json!({ "defaultAction": "", "syscalls": [] }))] {
         let mut spec = workload_spec();
         let linux = spec["linux"].as_object_mut().expect("an object");
         linux.remove("seccomp");
-        linux.extend(absent.map(|null| ("seccomp".to_owned(), null)));
+        linux.extend(absent.map(|absent| ("seccomp".to_owned(), absent)));
         let confined = init(&spec, &[], &host());
         assert_eq!(confined.spec["linux"].get("seccomp"), spec["linux"].get("seccomp"));
         assert_eq!(confined.plan.as_ref().map(|plan| plan.filters.len()), Some(1));

@@ -282,3 +282,14 @@ fn the_frozen_form_is_json_of_a_known_version() {
     assert_eq!(code("{}"), Some("ZC0902"));
     assert_eq!(code(&json[..json.len() / 2]), Some("ZC0902"));
 }
+
+#[test]
+fn the_example_of_the_documentation_parses_and_does_what_it_says() {
+    let floor = Floor::parse(zerocap_annotations::floor::EXAMPLE).expect("a floor");
+    let demands = floor.demands("batch-1");
+    assert!(demands.forbidden.contains(&Knob::Listen) && demands.policies.is_empty());
+    assert_eq!(demands.modes.len(), 2);
+    assert_eq!(floor.demands("other").policies.len(), 1);
+    let batch = map(&[(NAMESPACE_ANNOTATION, "batch-1"), ("zerocap.io/mode", "enforce")]);
+    assert!(PodPolicy::new(&batch, &floor).and_then(|pod| pod.sandbox()).is_ok_and(|policy| policy.platform()));
+}

@@ -39,7 +39,7 @@ impl Layers {
     pub(super) fn of(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Result<Self, ZcError> {
         let launcher = target != Target::Sandbox;
         let last = last_layer(policy)?;
-        let own = spec.pointer("/linux/seccomp").filter(|own| !own.is_null());
+        let own = spec.pointer("/linux/seccomp").filter(|own| !stands_for_none(own));
         let mut layers = Self {
             filters: Vec::new(),
             oci: None,
@@ -106,6 +106,17 @@ impl Layers {
         }
         what
     }
+}
+
+/// Whether engines take the profile for "no seccomp": null, or neither a default action nor rules.
+fn stands_for_none(own: &Value) -> bool {
+    let absent = |key| match own.get(key) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(_) => false,
+    };
+    own.is_null() || (own.is_object() && absent("defaultAction") && absent("syscalls"))
 }
 
 /// The built-in filter that the policy selects, if any.

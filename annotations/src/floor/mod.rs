@@ -1,23 +1,6 @@
 //! The floor: what the node's administrator demands, per Kubernetes namespace and per handler, annotation or not.
 //!
-//! ```toml
-//! version = 1
-//!
-//! [defaults]                              # where a pod says nothing
-//! network-enforcement = "platform"
-//!
-//! [ceilings]                              # the loosest that a pod may say
-//! unix = "container"
-//!
-//! [policies.web]                          # what zerocap.io/policy: web stands for
-//! listen = [8080]
-//!
-//! [[section]]                             # the first section that matches the pod's namespace adds to the above
-//! namespaces = ["batch-*"]
-//! forbidden = ["listen"]
-//! modes = ["enforce", "audit"]
-//! policies = []                           # only these policies may be named; without the key, all
-//! ```
+#![doc = concat!("```toml\n", include_str!("example.toml"), "```")]
 //!
 //! A value that nobody wrote is raised to the ceiling; a written one that is looser is refused. The ceilings of
 //! `listen` and `proxy-port` hold in platform mode; to demand the mode itself, write its ceiling.
@@ -33,6 +16,9 @@ use crate::code;
 use crate::error::{ZcError, quote};
 use crate::knob::{Knob, Mode, NetworkEnforcement, Settings};
 use pattern::Pattern;
+
+/// A floor file that uses every key, for the pages and for people who write their first one.
+pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// Largest floor file that is read, in bytes.
 pub const MAX_FILE: usize = 1024 * 1024;
@@ -126,7 +112,7 @@ impl Floor {
             demands.ceilings.push(layer.ceilings.clone());
             demands.forbidden.extend(&layer.forbidden);
             if let Some(modes) = &layer.modes {
-                demands.modes.clone_from(modes);
+                demands.modes = modes.iter().copied().chain([Mode::Enforce]).collect();
             }
             if let Some(named) = &layer.policies {
                 demands.policies.retain(|name, _| named.contains(name));
