@@ -7,6 +7,7 @@
 //! Where libcontainer is more generous than runc, this engine is not: see `workload`.
 
 mod args;
+mod bundle;
 mod command;
 mod descriptors;
 mod log;

@@ -8,8 +8,8 @@ use libcgroups::common::{AnyCgroupManager, CgroupConfig, create_cgroup_manager};
 use libcontainer::container::{Container, ContainerStatus};
 use serde::{Deserialize, Serialize};
 
-/// Beside libcontainer's own files: which process the recorded pid was.
-const IDENTITY_FILE: &str = "identity.json";
+/// Beside libcontainer's own files: what it does not know.
+const RECORD_FILE: &str = "engine.json";
 
 /// A pid alone may belong to a stranger by now; together with its start time it cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,21 +27,33 @@ impl Identity {
         let start_time = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
         Some(Self { pid, start_time })
     }
+}
 
+/// What this engine remembers of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The init process.
+    pub init: Identity,
+    /// The bundle as it was given; libcontainer may have got another one.
+    pub bundle: PathBuf,
+}
+
+impl Record {
     /// Writes it into a container's directory.
-    pub fn save(self, directory: &Path) -> anyhow::Result<()> {
-        fs::write(directory.join(IDENTITY_FILE), serde_json::to_vec(&self)?).context("cannot save the init's identity")
+    pub fn save(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::write(directory.join(RECORD_FILE), serde_json::to_vec(self)?).context("cannot save the engine's record")
     }
 
-    fn load(directory: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(directory.join(IDENTITY_FILE)).ok()?).ok()
+    /// Reads it; absent if create did not get that far.
+    pub fn load(directory: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(directory.join(RECORD_FILE)).ok()?).ok()
     }
 }
 
 /// The state directory of a container. The id becomes a path, so it may not lead anywhere else.
 pub fn directory(root: &Path, id: &str) -> anyhow::Result<PathBuf> {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-' | b'.');
-    if id.is_empty() || id == "." || id == ".." || !id.bytes().all(harmless) {
+    if id.is_empty() || id.starts_with('.') || !id.bytes().all(harmless) {
         bail!("invalid container ID format: {id:?}");
     }
     Ok(root.join(id))
@@ -55,7 +67,7 @@ pub fn load(root: &Path, id: &str) -> anyhow::Result<Container> {
     }
     let mut container = Container::load(directory.clone()).context("cannot load the container's state")?;
     if let Some(pid) = container.state.pid
-        && (Identity::load(&directory).is_none() || Identity::of(pid) != Identity::load(&directory))
+        && Record::load(&directory).is_none_or(|record| Identity::of(pid) != Some(record.init))
     {
         container.state.pid = None;
         container.refresh_status()?;
@@ -103,7 +115,7 @@ mod tests {
     #[test]
     fn ids_lead_nowhere_else() {
         let root = Path::new("/root");
-        for bad in ["", ".", "..", "a/b", "/a", "a b", "a\n", "ä"] {
+        for bad in ["", ".", "..", ".bundles", "a/b", "/a", "a b", "a\n", "ä"] {
             assert!(directory(root, bad).is_err(), "{bad:?}");
         }
         assert_eq!(directory(root, "a-1_b.c").unwrap(), Path::new("/root/a-1_b.c"));

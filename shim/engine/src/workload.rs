@@ -4,10 +4,13 @@
 //!
 //! 1. no_new_privs is set if the spec says so: libcontainer ignores a failure to set it;
 //! 2. capability sets that the spec leaves out are emptied, as runc does; libcontainer leaves them as they are;
-//! 3. the program is looked up, with runc's error texts;
-//! 4. an exec gets the container's seccomp profile: libcontainer drops it there.
+//! 3. the program is looked up, with runc's error texts.
 //!
-//! After the gate (`exec`): execve with exactly the spec's arguments and environment. Any error ends the process.
+//! After the gate (`exec`):
+//!
+//! 4. the seccomp profile, where this engine keeps it from libcontainer (see `bundle`): libcontainer would load it before
+//!    the gate, for which a profile would then have to allow accept4, and drops it for an exec;
+//! 5. execve with exactly the spec's arguments and environment. Any error ends the process.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -29,22 +32,17 @@ use rustix::fs::{Access, AtFlags, CWD};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The process of a container or of an exec.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Workload {
-    /// The container's profile, where libcontainer does not load it itself.
+    /// The container's profile, where libcontainer does not load it.
     profile: Option<LinuxSeccomp>,
     /// HOME as libcontainer finds it in the container's passwd file; "/" for a user who is not in there.
     home: RefCell<Option<String>>,
 }
 
 impl Workload {
-    /// The init process: libcontainer loads the profile.
-    pub fn init() -> Self {
-        Self::default()
-    }
-
-    /// A further process in a container with this profile.
-    pub fn exec(profile: Option<LinuxSeccomp>) -> Self {
+    /// A process that loads this profile, if any, right before its program.
+    pub fn new(profile: Option<LinuxSeccomp>) -> Self {
         Self { profile, home: RefCell::default() }
     }
 }
@@ -55,11 +53,7 @@ impl Executor for Workload {
         check_no_new_privs(process)?;
         empty_absent_capabilities(process)?;
         let environment = environment(process, None)?;
-        find_program(process, &environment)?;
-        match &self.profile {
-            Some(profile) => load_profile(profile, process),
-            None => Ok(()),
-        }
+        find_program(process, &environment).map(drop)
     }
 
     fn setup_envs(&self, envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
@@ -72,7 +66,11 @@ impl Executor for Workload {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         match self.execute(spec) {
             Ok(never) => match never {},
-            Err(error) => Err(ExecutorError::Other(error.to_string())),
+            Err(error) => {
+                // Nobody waits for an init's error any more: its log is where a person looks.
+                eprintln!("zerocap-engine: {error}");
+                Err(ExecutorError::Other(error.to_string()))
+            }
         }
     }
 }
@@ -85,6 +83,9 @@ impl Workload {
         let path = c_string(&program.to_string_lossy())?;
         let arguments = arguments(process)?.iter().map(|a| c_string(a)).collect::<Result<Vec<_>, _>>()?;
         let environment = environment.iter().map(|e| c_string(e)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(profile) = &self.profile {
+            load_profile(profile, process)?;
+        }
         nix::unistd::execve(&path, &arguments, &environment)
             .map_err(|errno| invalid(format!("exec {}: {}", program.display(), text(errno))))
     }
@@ -134,7 +135,7 @@ fn empty_absent_capabilities(process: &Process) -> Result<(), ExecutorValidation
     Ok(())
 }
 
-/// Loads the container's profile for a further process.
+/// Loads the profile. From here on only what it allows can be called.
 fn load_profile(profile: &LinuxSeccomp, process: &Process) -> Result<(), ExecutorValidationError> {
     let failed = |e: &dyn Display| invalid(format!("cannot load the seccomp profile: {e}"));
     let privileged = caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).unwrap_or(false);
@@ -145,7 +146,7 @@ fn load_profile(profile: &LinuxSeccomp, process: &Process) -> Result<(), Executo
     }
     match initialize_seccomp(profile) {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(invalid("exec with SCMP_ACT_NOTIFY is not supported by this engine")),
+        Ok(Some(_)) => Err(invalid("SCMP_ACT_NOTIFY is not supported for an exec by this engine")),
         Err(e) => Err(failed(&e)),
     }
 }

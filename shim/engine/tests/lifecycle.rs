@@ -38,7 +38,7 @@ fn a_container_lives_its_life() {
     assert_eq!(c.refused(&["start", "c1"]), "cannot start a container that has stopped");
 
     c.ok(&["delete", "c1"]);
-    assert!(!c.dir.path().join("state/c1").exists());
+    assert_eq!(c.state_root(), Vec::<String>::new());
     assert_eq!(c.refused(&["state", "c1"]), "container does not exist");
     let leaves: Vec<_> = c.cgroups().into_iter().filter(|p| p.join("c1").exists()).collect();
     assert_eq!(leaves, Vec::<std::path::PathBuf>::new());
@@ -80,6 +80,59 @@ fn without_a_profile_unshare_is_not_refused_by_one() {
     let text = c.wait_for("done");
     assert!(text.contains("Seccomp:\t0"), "{text}");
     assert!(!text.contains("Operation not supported"), "{text}");
+}
+
+/// A profile that takes away what libcontainer itself would need after loading one: it has to allow execve only.
+#[test]
+fn a_profile_need_not_serve_the_engine() {
+    let c = Container::new("");
+    let mut spec = c.spec(&format!("grep Seccomp: /proc/self/status; echo done; {SLEEP}"));
+    spec["linux"]["seccomp"]["syscalls"] = json!([{
+        "names": [
+            "accept", "accept4", "listen", "bind", "connect", "socket", "sendmsg", "recvmsg", "recvfrom", "shutdown",
+            "faccessat", "faccessat2", "capset", "prctl", "seccomp", "unlink", "unlinkat"
+        ],
+        "action": "SCMP_ACT_KILL_PROCESS"
+    }]);
+    c.write_spec(&spec);
+    let c = c.running();
+    assert!(c.wait_for("done").contains("Seccomp:\t2"));
+    fs::write(c.out(), "").unwrap();
+    let output = c.exec("grep Seccomp: /proc/self/status; echo done", Vec::new());
+    assert!(output.status.success(), "{}", c.logged());
+    assert!(c.wait_for("done").contains("Seccomp:\t2"));
+    // What is shown is the bundle that was given.
+    assert_eq!(c.status()["bundle"], json!(fs::canonicalize(c.bundle()).unwrap()));
+}
+
+/// A profile that cannot be loaded: the process ends, and its program never runs.
+#[test]
+fn a_profile_that_fails_stops_the_start() {
+    let c = Container::new("");
+    let mut spec = c.spec("echo ran");
+    // The same argument compared twice in contradicting ways, which libseccomp refuses.
+    spec["linux"]["seccomp"]["syscalls"] = json!([{
+        "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{ "index": 9, "value": 1, "op": "SCMP_CMP_EQ" }]
+    }]);
+    c.write_spec(&spec);
+    let c = c.created();
+    c.ok(&["start", "c1"]);
+    eventually("the end", || c.status()["status"] == "stopped");
+    let text = c.wait_for("zerocap-engine: cannot load the seccomp profile");
+    assert!(!text.contains("ran\n"), "{text}");
+}
+
+/// Without no_new_privs the profile is loaded while there are capabilities for it.
+#[test]
+fn a_profile_without_no_new_privs_is_loaded_too() {
+    let c = Container::new("");
+    let mut spec = c.spec(&format!("grep -E 'Seccomp:|NoNewPrivs' /proc/self/status; echo done; {SLEEP}"));
+    spec["process"]["noNewPrivileges"] = json!(false);
+    spec["process"].as_object_mut().unwrap().remove("noNewPrivileges");
+    c.write_spec(&spec);
+    let c = c.running();
+    let text = c.wait_for("done");
+    assert!(text.contains("Seccomp:\t2") && text.contains("NoNewPrivs:\t0"), "{text}");
 }
 
 /// `"capabilities": {}` is what the CRI writes for a pod that drops all.
@@ -237,7 +290,7 @@ fn a_refused_create_leaves_nothing() {
         let logged = c.logged();
         assert!(logged.contains(message), "{label}: {logged}");
         assert!(!logged.contains('\n'), "{label}: {logged:?}");
-        assert!(!c.dir.path().join("state/c1").exists(), "{label}");
+        assert_eq!(c.state_root(), Vec::<String>::new(), "{label}");
         assert!(!c.dir.path().join("init.pid").exists(), "{label}");
         let left: Vec<_> = c.cgroups().into_iter().filter(|p| p.join("c1").exists()).collect();
         assert!(left.is_empty(), "{label}: {left:?}");
@@ -266,7 +319,7 @@ fn a_refused_exec_leaves_the_container_unharmed() {
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["identity.json", "notify.sock", "state.json", "youki_config.json"]);
+    assert_eq!(names, ["engine.json", "notify.sock", "state.json", "youki_config.json"]);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use libcontainer::syscall::syscall::SyscallType;
 use liboci_cli::Create;
 use oci_spec::runtime::Spec;
 
-use crate::state::{self, Identity};
+use crate::bundle::{self, Prepared};
+use crate::state::{self, Identity, Record};
 use crate::workload::Workload;
 
 /// Makes a container from a bundle. Nothing stays behind if it fails.
@@ -21,10 +22,14 @@ pub fn create(arguments: &Create, root: &Path, systemd: bool) -> anyhow::Result<
     let spec = Spec::load(arguments.bundle.join("config.json")).context("cannot load config.json")?;
     check(&spec)?;
 
-    let result = build(arguments, root, systemd).and_then(|pid| {
-        Identity::of(pid).context("the container's init is gone")?.save(&directory)?;
-        confirm_pid_file(arguments.pid_file.as_deref(), pid)
-    });
+    let result = bundle::prepare(&arguments.bundle, &spec, root, &arguments.container_id)
+        .and_then(|prepared| build(arguments, prepared, root, systemd))
+        .and_then(|pid| {
+            let init = Identity::of(pid).context("the container's init is gone")?;
+            let bundle = fs::canonicalize(&arguments.bundle)?;
+            Record { init, bundle }.save(&directory)?;
+            confirm_pid_file(arguments.pid_file.as_deref(), pid)
+        });
     if result.is_err() {
         undo(arguments, root);
     }
@@ -44,15 +49,15 @@ fn check(spec: &Spec) -> anyhow::Result<()> {
     }
 }
 
-fn build(arguments: &Create, root: &Path, systemd: bool) -> anyhow::Result<i32> {
+fn build(arguments: &Create, prepared: Prepared, root: &Path, systemd: bool) -> anyhow::Result<i32> {
     let container = ContainerBuilder::new(arguments.container_id.clone(), SyscallType::default())
-        .with_executor(Workload::init())
+        .with_executor(Workload::new(prepared.profile))
         .with_root_path(root)?
         .with_console_socket(arguments.console_socket.as_ref())
         .with_pid_file(arguments.pid_file.as_ref())?
         .with_preserved_fds(arguments.preserve_fds)
         .validate_id()?
-        .as_init(&arguments.bundle)
+        .as_init(prepared.bundle)
         .with_systemd(systemd)
         .with_no_pivot(arguments.no_pivot)
         .with_detach(true)
@@ -78,6 +83,7 @@ fn undo(arguments: &Create, root: &Path) {
     if let Ok(directory) = state::directory(root, &arguments.container_id) {
         drop(fs::remove_dir_all(directory));
     }
+    bundle::remove(root, &arguments.container_id);
     if let Some(path) = &arguments.pid_file {
         drop(fs::remove_file(path));
     }

@@ -12,7 +12,7 @@ use liboci_cli::Exec;
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use crate::state;
+use crate::state::{self, Record};
 use crate::workload::Workload;
 
 /// Runs a process in a container. Detached: 0 as soon as it runs; else its exit status.
@@ -39,14 +39,15 @@ pub fn exec(arguments: &Exec, root: &Path) -> anyhow::Result<u8> {
 
 /// The profile that the container's init runs under.
 fn profile(container: &Container) -> anyhow::Result<Option<LinuxSeccomp>> {
-    let spec = Spec::load(container.bundle().join("config.json")).context("cannot load config.json")?;
+    let record = Record::load(&container.root).context("the engine's record of the container is gone")?;
+    let spec = Spec::load(record.bundle.join("config.json")).context("cannot load config.json")?;
     Ok(spec.linux().as_ref().and_then(|linux| linux.seccomp().clone()))
 }
 
 fn build(arguments: &Exec, room: &Room, profile: Option<LinuxSeccomp>) -> anyhow::Result<i32> {
     let (user, group) = arguments.user.map_or((None, None), |(user, group)| (Some(user), group));
     let pid = ContainerBuilder::new(arguments.container_id.clone(), SyscallType::default())
-        .with_executor(Workload::exec(profile))
+        .with_executor(Workload::new(profile))
         .with_root_path(&room.root)?
         .with_console_socket(arguments.console_socket.as_ref())
         .with_pid_file(arguments.pid_file.as_ref())?

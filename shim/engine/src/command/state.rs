@@ -7,7 +7,7 @@ use libcontainer::container::ContainerStatus;
 use liboci_cli::State;
 use serde::Serialize;
 
-use crate::state;
+use crate::state::{self, Record};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,13 +30,14 @@ struct Printed<'a> {
 pub fn state(arguments: &State, root: &Path) -> anyhow::Result<()> {
     let container = state::load(root, &arguments.container_id)?;
     let stopped = container.status() == ContainerStatus::Stopped;
+    let bundle = Record::load(&container.root).map_or_else(|| container.bundle().clone(), |record| record.bundle);
     let printed = Printed {
         oci_version: &container.state.oci_version,
         id: container.id(),
         pid: if stopped { 0 } else { container.state.pid.unwrap_or(0) },
         status: state::word(container.status()),
-        bundle: container.bundle(),
-        rootfs: fs::canonicalize(container.bundle().join("rootfs")).ok(),
+        bundle: &bundle,
+        rootfs: fs::canonicalize(bundle.join("rootfs")).ok(),
         created: container.created().map(|t| t.to_rfc3339()),
         annotations: container.state.annotations.as_ref(),
         owner: "",

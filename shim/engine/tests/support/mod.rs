@@ -67,7 +67,7 @@ impl Container {
         let engine = env!("CARGO_BIN_EXE_zerocap-engine");
         let mut command = if self.unified {
             let mut command = Command::new("unshare");
-            let mount = "mount -t cgroup2 none /sys/fs/cgroup && exec \"$0\" \"$@\"";
+            let mount = "stat -f -c %T /sys/fs/cgroup | grep -q cgroup2 || mount -t cgroup2 none /sys/fs/cgroup && exec \"$0\" \"$@\"";
             command.args(["-m", "--propagation", "private", "sh", "-c", mount, engine]);
             command
         } else {
@@ -192,6 +192,12 @@ impl Container {
             text.contains(mark)
         });
         text
+    }
+
+    /// What is in the engine's state root.
+    pub fn state_root(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path().join("state"));
+        entries.into_iter().flatten().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     /// Directories of this container in any cgroup hierarchy.
