@@ -34,6 +34,15 @@ fn answer(value: u32) -> Answer {
     }
 }
 
+fn cookie_word(word: u8) -> u32 {
+    0x5eed_0001 + u32::from(word)
+}
+
+/// The launcher's cookie, as it stands in the fourth to sixth argument.
+pub fn cookie() -> [u64; 3] {
+    [0, 2, 4].map(|word| u64::from(cookie_word(word)) | u64::from(cookie_word(word + 1)) << 32)
+}
+
 thread_local! {
     /// Compiling is what most of the time goes to, and many cases have one profile.
     static COMPILED: RefCell<HashMap<String, Vec<Insn>>> = RefCell::default();
@@ -66,7 +75,7 @@ impl Filters {
             let mut insns: Vec<Insn> =
                 filter.insns.iter().map(|i| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
             for site in &filter.cookie {
-                insns[usize::from(site.insn)].k = 0x5eed_0001 + u32::from(site.word);
+                insns[usize::from(site.insn)].k = cookie_word(site.word);
             }
             self.0.push(insns);
         }
@@ -77,6 +86,16 @@ impl Filters {
     pub fn answer(&self, data: &SeccompData) -> Answer {
         let one = |insns: &Vec<Insn>| answer(interpret(insns, data).expect("a filter that the kernel would take"));
         self.0.iter().map(one).max().unwrap_or(Answer::Allow)
+    }
+
+    /// The strictest answer of all filters but the last `few`, which are not loaded yet.
+    pub fn answer_without_last(&self, few: usize, data: &SeccompData) -> Answer {
+        let loaded = self.0.len().saturating_sub(few);
+        self.0[..loaded]
+            .iter()
+            .map(|insns| answer(interpret(insns, data).expect("a filter")))
+            .max()
+            .unwrap_or(Answer::Allow)
     }
 
     pub fn count(&self) -> usize {
