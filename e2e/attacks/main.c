@@ -1,10 +1,13 @@
 // attacks KEY=VALUE… NAME…: runs attacks one after the other, each in a process of its own, one line of verdict each:
 //   NAME SUCCEEDED what    NAME REFUSED errno call    NAME UNPREPARED errno call    NAME ENDED how
 // `attacks list` prints all names. `attacks forge SECONDS` is the hostile init of the hand-over test (forge.c);
-// `attacks neighbour` the victim of the neighbour tests (victim.c).
+// `attacks neighbour` the victim of the neighbour tests (victim.c); `attacks stack SECONDS` confines itself further.
 #include "attacks.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 int forge(int seconds);
@@ -60,6 +63,16 @@ static void run(const struct attack *attack, const struct world *world) {
     fflush(stdout);
 }
 
+// Confines itself once more: filters that allow everything, after a pause.
+static int stack_filters(int seconds) {
+    static struct sock_filter allow[] = {{.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW}};
+    struct sock_fprog program = {1, allow};
+    for (int i = 0; i < 3; i++)
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return perror("seccomp"), 1;
+    sleep(seconds);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static struct world world = {.host4 = "127.0.0.1", .host6 = "::1", .token = "token", .port = 20000};
     const char *token = world.token;
@@ -70,6 +83,7 @@ int main(int argc, char **argv) {
     }
     if (argc == 3 && !strcmp(argv[1], "forge")) return forge(atoi(argv[2]));
     if (argc == 2 && !strcmp(argv[1], "neighbour")) return victim();
+    if (argc == 3 && !strcmp(argv[1], "stack")) return stack_filters(atoi(argv[2]));
     if (argc == 2 && !strcmp(argv[1], "ids")) return printf("euid %d\n", geteuid()), 0;
     for (int i = 1; i < argc; i++) {
         char *value = strchr(argv[i], '=');

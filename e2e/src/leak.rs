@@ -21,7 +21,14 @@ const FOLDERS: [&str; 7] = [
 ];
 
 /// What a runtime makes once and shares among all pods.
-const SHARED: [&str; 3] = ["/k8s.io", "/.cache", "/.empty-directory"];
+const SHARED: [&str; 6] = [
+    "/k8s.io",
+    "/.cache",
+    "/.empty-directory",
+    "/run/zerocap/.console",
+    "/run/zerocap/host.json",
+    "/run/zerocap/.launcher",
+];
 
 /// Everything on the node that a pod could leave: processes, mounts, cgroups, folders, network links.
 /// With `about`, only what carries that text (an id) in its name, its command line or its cgroup.
@@ -37,7 +44,9 @@ pub fn inventory(node: &Node, about: Option<&str>) -> io::Result<BTreeSet<String
     for folder in FOLDERS {
         walk(&node.path(folder), folder, 3, &mut found);
     }
-    found.retain(|item| !SHARED.iter().any(|shared| item.ends_with(shared) || item.contains(".cache/")));
+    found.retain(|item| {
+        !SHARED.iter().any(|shared| item.ends_with(shared) || item.contains("/.cache/") || item.contains("/.launcher/"))
+    });
     if let Some(about) = about {
         found.retain(|item| item.contains(about));
     }

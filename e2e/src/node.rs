@@ -4,11 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cri::Cri;
 use crate::pod::PodBuilder;
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// How long a node may take to start; the first start downloads some 50 MB.
 const START_LIMIT: Duration = Duration::from_secs(600);
@@ -43,7 +46,11 @@ pub fn obstacle() -> Option<String> {
 impl Node {
     /// Starts a node in a folder of its own below the temporary directory.
     pub fn start() -> io::Result<Self> {
-        let dir = std::env::temp_dir().join(format!("zerocap-e2e-{}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!(
+            "zerocap-e2e-{}-{}",
+            std::process::id(),
+            COUNTER.fetch_add(1, Ordering::Relaxed)
+        ));
         fs::create_dir_all(&dir)?;
         // The supervisor takes the node down when this pipe closes: at the latest when this process is gone.
         let mut supervisor = Command::new(script())

@@ -432,8 +432,13 @@ impl Container<'_> {
 
     /// Runs a command in it, as an exec probe does.
     pub fn exec(&self, command: &[&str]) -> Result<Output, Status> {
+        self.exec_for(command, 50)
+    }
+
+    /// The same with a limit in seconds, after which containerd ends the process.
+    pub fn exec_for(&self, command: &[&str], timeout: i64) -> Result<Output, Status> {
         let cmd = command.iter().map(|&w| w.to_owned()).collect();
-        let request = ExecSyncRequest { container_id: self.id.clone(), cmd, timeout: 50 };
+        let request = ExecSyncRequest { container_id: self.id.clone(), cmd, timeout };
         let answer = self.cri.wait(self.cri.runtime().exec_sync(request))?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Output { stdout: text(answer.stdout), stderr: text(answer.stderr), code: answer.exit_code })

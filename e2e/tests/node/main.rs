@@ -5,6 +5,11 @@
 
 mod attacks;
 mod confined;
+mod frozen;
+mod handover;
+mod images;
+mod often;
+mod refused;
 mod works;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +87,11 @@ fn main() -> ExitCode {
     }
     confined::add(&mut suite);
     works::add(&mut suite);
+    images::add(&mut suite);
+    refused::add(&mut suite);
+    frozen::add(&mut suite);
+    handover::add(&mut suite);
+    often::add(&mut suite);
     attacks::add(&mut suite);
     let Suite { node, skipped, trials, .. } = suite;
 

@@ -1,0 +1,64 @@
+//! Short programs, many times: `true` is gone before anybody looks, and must not fail verification for it.
+//! 100 rounds; 1000 with ZEROCAP_SOAK set (`make soak`, which runs what has `soak` in its name).
+
+use std::time::Duration;
+
+use zerocap_e2e::attack::PROGRAM;
+use zerocap_e2e::{Node, TestResult, ensure};
+
+use crate::{ENGINES, Suite};
+
+pub fn add(suite: &mut Suite) {
+    suite.each("often::soak_exec", &ENGINES, exec);
+    suite.each("often::soak_init", &ENGINES, init);
+    suite.each("often::soak_pods", &ENGINES, pods);
+    suite.each("often::stacked_filters", &ENGINES, stacked);
+}
+
+fn rounds(usual: u32) -> u32 {
+    if std::env::var_os("ZEROCAP_SOAK").is_some() { usual * 10 } else { usual }
+}
+
+fn exec(node: &Node, handler: &str) -> TestResult {
+    let pod = node.pod(handler).platform().start()?;
+    let main = pod.sleeper("main")?;
+    for round in 0..rounds(100) {
+        let output = main.exec(&["true"]).map_err(|e| format!("round {round}: {}", e.message()))?;
+        ensure!(output.code == 0, "round {round}: exit code {}: {}", output.code, output.stderr);
+    }
+    Ok(())
+}
+
+fn init(node: &Node, handler: &str) -> TestResult {
+    let pod = node.pod(handler).platform().start()?;
+    for round in 0..rounds(100) {
+        let container =
+            pod.container("short").command(&["true"]).start().map_err(|e| format!("round {round}: {}", e.message()))?;
+        let code = container.wait(Duration::from_secs(20))?;
+        ensure!(code == 0, "round {round}: exit code {code}");
+    }
+    Ok(())
+}
+
+fn pods(node: &Node, handler: &str) -> TestResult {
+    for round in 0..rounds(5) {
+        let pod = node.pod(handler).platform().start().map_err(|e| format!("round {round}: {}", e.message()))?;
+        pod.sleeper("main").map_err(|e| format!("round {round}: {}", e.message()))?;
+        pod.remove()?;
+    }
+    Ok(())
+}
+
+/// A workload may confine itself further, at once and as often as it likes.
+fn stacked(node: &Node, handler: &str) -> TestResult {
+    crate::import_once(node, &format!("attacks={PROGRAM}"))?;
+    let pod = node.pod(handler).platform().start()?;
+    let main = pod.container("main").image("attacks").command(&["/attacks", "stack", "3"]).start()?;
+    for round in 0..10 {
+        let output = main.exec(&["/attacks", "stack", "0"]).map_err(|e| format!("round {round}: {}", e.message()))?;
+        ensure!(output.code == 0, "round {round}: exit code {}: {}", output.code, output.stdout);
+    }
+    let code = main.wait(Duration::from_secs(20))?;
+    ensure!(code == 0, "init ended with {code}: {}", main.log()?);
+    Ok(())
+}
