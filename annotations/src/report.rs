@@ -1,6 +1,6 @@
 //! The enforcement report: promise × fence for one process of one container.
 //!
-//! Serialises to JSON with kebab-case keys. [`Report::VERSION`] changes when a field changes its meaning or goes away;
+//! Serialises to JSON with kebab-case keys, as [`Report::SCHEMA`] describes them. [`Report::VERSION`] changes when a field changes its meaning or goes away;
 //! new fields may appear within a version. The shim appends what it verified; `zerocap status` shows the whole.
 
 use std::collections::BTreeMap;
@@ -44,6 +44,8 @@ pub struct Report {
 impl Report {
     /// The schema's version.
     pub const VERSION: u32 = 1;
+    /// The schema of the JSON form, as a JSON Schema (2020-12) with a description of every field.
+    pub const SCHEMA: &str = include_str!("../report.schema.json");
 }
 
 /// Which process of the container a report or an error is about.
