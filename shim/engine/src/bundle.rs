@@ -1,4 +1,5 @@
-//! The bundle as libcontainer gets it: without the seccomp profile, where the workload loads that itself.
+//! The bundle as libcontainer gets it, where it must not get the original: without the seccomp profile that the workload
+//! loads itself, and with other mounts for version 1 cgroups (see `cgroup_mount`).
 //!
 //! libcontainer loads a profile before the start gate and then accepts a connection there, so every profile would have
 //! to allow accept4. Ours is loaded right before the program is executed and needs to allow nothing but that.
@@ -11,6 +12,8 @@ use anyhow::Context;
 use libcontainer::seccomp::is_notify;
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use serde_json::Value;
+
+use crate::cgroup_mount;
 
 /// Below the state root; no container is called so, since an id begins with no dot.
 const COPIES: &str = ".bundles";
@@ -25,12 +28,15 @@ pub struct Prepared {
 
 /// Prepares the bundle of a container.
 pub fn prepare(original: &Path, spec: &Spec, root: &Path, id: &str) -> anyhow::Result<Prepared> {
-    let Some(profile) = late_profile(spec) else {
+    let profile = late_profile(spec);
+    let cgroups = cgroup_mount::replacement(spec)?;
+    if profile.is_none() && cgroups.is_none() {
         return Ok(Prepared { bundle: original.to_owned(), profile: None });
-    };
+    }
     let copy = copy_of(root, id);
-    write_copy(original, &copy).with_context(|| format!("cannot prepare {}", copy.display()))?;
-    Ok(Prepared { bundle: copy, profile: Some(profile) })
+    write_copy(original, &copy, profile.is_some(), cgroups)
+        .with_context(|| format!("cannot prepare {}", copy.display()))?;
+    Ok(Prepared { bundle: copy, profile })
 }
 
 /// The profile, if it can be loaded after the gate.
@@ -45,10 +51,13 @@ fn late_profile(spec: &Spec) -> Option<LinuxSeccomp> {
     (no_new_privs && !is_notify(profile) && !has_hooks).then(|| profile.clone())
 }
 
-fn write_copy(original: &Path, copy: &Path) -> anyhow::Result<()> {
+fn write_copy(original: &Path, copy: &Path, late: bool, cgroups: Option<Vec<Value>>) -> anyhow::Result<()> {
     let mut config: Value = serde_json::from_slice(&fs::read(original.join("config.json"))?)?;
-    if let Some(linux) = config.pointer_mut("/linux").and_then(Value::as_object_mut) {
+    if late && let Some(linux) = config.pointer_mut("/linux").and_then(Value::as_object_mut) {
         linux.remove("seccomp");
+    }
+    if let (Some(cgroups), Some(mounts)) = (cgroups, config.get_mut("mounts").and_then(Value::as_array_mut)) {
+        cgroup_mount::replace(mounts, cgroups);
     }
     let path = config.pointer("/root/path").and_then(Value::as_str).context("root.path is missing")?;
     let rootfs = fs::canonicalize(original.join(path))?;
@@ -111,7 +120,7 @@ mod tests {
         });
         fs::write(bundle.join("config.json"), config.to_string()).unwrap();
         let copy = copy_of(dir.path(), "c1");
-        write_copy(&bundle, &copy).unwrap();
+        write_copy(&bundle, &copy, true, None).unwrap();
         let copied: Value = serde_json::from_slice(&fs::read(copy.join("config.json")).unwrap()).unwrap();
         let mut expected = config;
         expected["linux"].as_object_mut().unwrap().remove("seccomp");

@@ -6,6 +6,8 @@ use std::io::Write;
 use liboci_cli::GlobalOpts;
 use serde_json::json;
 
+use crate::diagnosis::Cause;
+
 /// Tells the error to the shim (log file) and to a person (stderr).
 pub fn error(global: &GlobalOpts, error: &anyhow::Error) {
     let message = one_message(error);
@@ -31,9 +33,11 @@ pub fn error(global: &GlobalOpts, error: &anyhow::Error) {
 /// The chain of causes in one line. libcontainer's errors often repeat their cause in their own text.
 fn one_message(error: &anyhow::Error) -> String {
     let mut message = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        if message.ends_with(&text) {
+    // The innermost cause was found from outside the chain: as its context, which would come first.
+    let found = error.downcast_ref::<Cause>().map(|cause| cause.0.clone());
+    let chain = error.chain().skip(usize::from(found.is_some())).map(ToString::to_string);
+    for text in chain.chain(found) {
+        if message.contains(&text) {
             continue;
         }
         if !message.is_empty() {
@@ -52,6 +56,13 @@ mod tests {
     fn a_cause_is_told_once() {
         let error = anyhow::anyhow!("no such file").context("open: no such file").context("create");
         assert_eq!(one_message(&error), "create: open: no such file");
+    }
+
+    #[test]
+    fn the_cause_found_outside_the_chain_comes_last() {
+        let error =
+            anyhow::anyhow!("failed to prepare rootfs").context("create").context(Cause("mount: EACCES".into()));
+        assert_eq!(one_message(&error), "create: failed to prepare rootfs: mount: EACCES");
     }
 
     #[test]

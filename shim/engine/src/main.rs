@@ -8,8 +8,11 @@
 
 mod args;
 mod bundle;
+mod cgroup_mount;
 mod command;
+mod console;
 mod descriptors;
+mod diagnosis;
 mod log;
 mod state;
 mod sys;
@@ -20,10 +23,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Action, Arguments};
+use crate::diagnosis::Diagnosis;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    match diagnosed(&arguments) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             log::error(&arguments.global, &error);
@@ -32,10 +36,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Carries out the command; the result is the exit status (that of the workload for an attached exec).
-fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+/// Carries out the command, and finds the cause of a failure.
+fn diagnosed(arguments: &Arguments) -> anyhow::Result<u8> {
+    // First, while the numbers from 3 on are as the shim left them.
     descriptors::scrub_socket_activation()?;
     descriptors::keep(arguments.action.preserved())?;
+    let diagnosis = Diagnosis::begin()?;
+    run(arguments).map_err(|error| diagnosis.explain(error))
+}
+
+/// Carries out the command; the result is the exit status (that of the workload for an attached exec).
+fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let root = arguments.root();
     match &arguments.action {
         Action::Create(a) => command::create::create(a, &root, arguments.global.systemd_cgroup)?,

@@ -413,6 +413,38 @@ fn pause_stops_and_resume_goes_on() {
     eventually("the end", || c.status()["status"] == "stopped");
 }
 
+/// Whoever looks right after start sees the workload, under its profile.
+#[test]
+fn after_start_it_is_the_program() {
+    for _ in 0..10 {
+        let c = Container::new(SLEEP).running();
+        let status = fs::read_to_string(format!("/proc/{}/status", c.status()["pid"])).unwrap();
+        assert!(status.contains("Seccomp:\t2") && status.starts_with("Name:\tsh\n"), "{status}");
+    }
+}
+
+/// A container in the PID namespace of another, as in a pod that shares its processes.
+#[test]
+fn a_pid_namespace_can_be_shared() {
+    let pause = Container::new(SLEEP).running();
+    let c = Container::new("");
+    let mut spec =
+        c.spec(&format!("cat /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/cgroup.procs; echo pid=$$; {SLEEP}"));
+    spec["linux"]["namespaces"][0]["path"] = json!(format!("/proc/{}/ns/pid", pause.status()["pid"]));
+    spec["mounts"].as_array_mut().unwrap().push(json!({
+        "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+        "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]
+    }));
+    c.write_spec(&spec);
+    let c = c.running();
+    let text = c.wait_for("pid=");
+    assert!(!text.contains("pid=1\n"), "{text}");
+    // It sees its own group, in which it is not alone with strangers: the pause process is in another one.
+    assert!(!text.lines().any(|line| line == "1"), "{text}");
+    let own = text.lines().filter_map(|line| line.strip_prefix("pid=")).next().unwrap();
+    assert!(text.lines().any(|line| line == own), "{text}");
+}
+
 #[test]
 fn update_changes_limits() {
     let c = Container::new(SLEEP).running();
@@ -438,7 +470,8 @@ fn a_terminal_comes_through_the_console_socket() {
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
     let c = Container::new("");
-    let mut spec = c.spec(&format!("test -t 0 && test -t 1 && echo is-a-terminal; {SLEEP}"));
+    let script = "test -t 0 && test -t 1 && echo can-be-opened > $(readlink /proc/self/fd/0) && echo is-a-terminal";
+    let mut spec = c.spec(&format!("{script}; {SLEEP}"));
     spec["process"]["terminal"] = json!(true);
     c.write_spec(&spec);
     let socket = c.dir.path().join("console.sock");
@@ -473,6 +506,7 @@ fn a_terminal_comes_through_the_console_socket() {
         assert!(n > 0, "{seen}");
         seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
     }
+    assert!(seen.contains("can-be-opened"), "{seen}");
 }
 
 /// A root process that may make device nodes, as the CRI's default capabilities let it, opens none that the rules deny.

@@ -10,6 +10,7 @@ use liboci_cli::Create;
 use oci_spec::runtime::Spec;
 
 use crate::bundle::{self, Prepared};
+use crate::console;
 use crate::state::{self, Identity, Record};
 use crate::workload::Workload;
 
@@ -28,6 +29,9 @@ pub fn create(arguments: &Create, root: &Path, systemd: bool) -> anyhow::Result<
             let init = Identity::of(pid).context("the container's init is gone")?;
             let bundle = fs::canonicalize(&arguments.bundle)?;
             Record { init, bundle }.save(&directory)?;
+            if let Some(process) = spec.process() {
+                console::give_to_user(pid, process, &spec)?;
+            }
             confirm_pid_file(arguments.pid_file.as_deref(), pid)
         });
     if result.is_err() {

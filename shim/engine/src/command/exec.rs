@@ -9,9 +9,10 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::syscall::syscall::SyscallType;
 use liboci_cli::Exec;
-use oci_spec::runtime::{LinuxSeccomp, Spec};
+use oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use crate::console;
 use crate::state::{self, Record};
 use crate::workload::Workload;
 
@@ -27,21 +28,29 @@ pub fn exec(arguments: &Exec, root: &Path) -> anyhow::Result<u8> {
         }
         other => bail!("cannot exec in a container in the {} state", state::word(other)),
     }
-    let profile = profile(&container)?;
+    let spec = spec(&container)?;
+    let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().clone());
     let room = Room::new(&container)?;
     let pid = build(arguments, &room, profile).context("exec failed: unable to start container process")?;
     drop(room);
+    console(arguments, &spec, pid)?;
     if arguments.detach {
         return Ok(0);
     }
     wait(pid)
 }
 
-/// The profile that the container's init runs under.
-fn profile(container: &Container) -> anyhow::Result<Option<LinuxSeccomp>> {
+/// The container's spec as it was given.
+fn spec(container: &Container) -> anyhow::Result<Spec> {
     let record = Record::load(&container.root).context("the engine's record of the container is gone")?;
-    let spec = Spec::load(record.bundle.join("config.json")).context("cannot load config.json")?;
-    Ok(spec.linux().as_ref().and_then(|linux| linux.seccomp().clone()))
+    Spec::load(record.bundle.join("config.json")).context("cannot load config.json")
+}
+
+/// The terminal of a process that was described by a file goes to its user.
+fn console(arguments: &Exec, spec: &Spec, pid: i32) -> anyhow::Result<()> {
+    let Some(path) = &arguments.process else { return Ok(()) };
+    let process: Process = serde_json::from_slice(&fs::read(path)?).context("cannot parse the process")?;
+    console::give_to_user(pid, &process, spec)
 }
 
 fn build(arguments: &Exec, room: &Room, profile: Option<LinuxSeccomp>) -> anyhow::Result<i32> {

@@ -28,7 +28,7 @@ impl Container {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("zerocap-engine-test-{}-{serial}", std::process::id());
         let container = Self { id: "c1".into(), dir: tempfile::tempdir().unwrap(), group: name, unified: false };
-        for name in ["proc", "dev", "tmp", "bin", "usr", "lib", "lib64", "etc"] {
+        for name in ["proc", "dev", "sys/fs/cgroup", "tmp", "bin", "usr", "lib", "lib64", "etc"] {
             fs::create_dir_all(container.bundle().join("rootfs").join(name)).unwrap();
         }
         container.write_spec(&container.spec(script));
