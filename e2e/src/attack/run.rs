@@ -9,10 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::attack::observer::Observer;
-use crate::attack::table::World;
+use crate::attack::table::{NEIGHBOUR, World};
 use crate::pod::{Container, Pod, Profile};
-use crate::verdict::Outcome;
-use crate::{Node, netns};
+use crate::verdict::{Outcome, fail};
+use crate::{Node, ensure, netns};
 
 /// Where attacks look for a listener: each has a port of its own, so that a late packet of one is not taken for another's.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(15_000);
@@ -85,11 +85,22 @@ pub fn by_exec(
     profile: Profile,
     names: &[&str],
 ) -> Result<Verdicts, Outcome> {
-    let pod = pod(node, handler, world, profile)?;
+    let pod = world.pod(node, handler).profile(profile).start()?;
     let _neighbour = neighbour(&pod, world)?;
     let attacker = world.container(&pod)?.command(&["sleep", "100000"]).start()?;
-    let range = Range::open(node, &pod, names)?;
-    let arguments = arguments(&attacker, world, &range)?;
+    in_container(node, &pod, &attacker, world, names)
+}
+
+/// Runs attacks by exec in a container that was made from the attack image.
+pub fn in_container(
+    node: &Node,
+    pod: &Pod<'_>,
+    attacker: &Container<'_>,
+    world: World,
+    names: &[&str],
+) -> Result<Verdicts, Outcome> {
+    let range = Range::open(node, pod, names)?;
+    let arguments = arguments(attacker, world, &range)?;
     let command: Vec<&str> =
         std::iter::once("/attacks").chain(arguments.iter().map(String::as_str)).chain(names.iter().copied()).collect();
     let output = attacker.exec(&command)?;
@@ -98,7 +109,7 @@ pub fn by_exec(
 
 /// Runs attacks as a container's init process.
 pub fn by_init(node: &Node, handler: &str, world: World, names: &[&str]) -> Result<Verdicts, Outcome> {
-    let pod = pod(node, handler, world, Profile::Restricted)?;
+    let pod = world.pod(node, handler).start()?;
     let range = Range::open(node, &pod, names)?;
     let arguments = range.arguments();
     let command: Vec<&str> =
@@ -108,29 +119,22 @@ pub fn by_init(node: &Node, handler: &str, world: World, names: &[&str]) -> Resu
     range.judge(&attacker.log()?, names)
 }
 
-fn pod<'n>(node: &'n Node, handler: &str, world: World, profile: Profile) -> Result<Pod<'n>, tonic::Status> {
-    let mut builder = node.pod(handler).platform().profile(profile);
-    for &(key, value) in world.annotations() {
-        builder = builder.annotate(key, value);
-    }
-    if world == World::Neighbour {
-        builder = builder.shared_pid();
-    }
-    builder.start()
-}
-
-fn neighbour<'p>(pod: &'p Pod<'_>, world: World) -> Result<Option<Container<'p>>, tonic::Status> {
+/// The container that offers what [`World::Network`]'s attackers reach for.
+pub fn neighbour<'p>(pod: &'p Pod<'_>, world: World) -> Result<Option<Container<'p>>, Outcome> {
     if !world.has_neighbour() {
         return Ok(None);
     }
-    let container = pod.container("neighbour").image("attacks").command(&["/attacks", "neighbour"]).start()?;
-    for _ in 0..200 {
-        if container.log().is_ok_and(|log| log.contains("ready")) {
-            break;
+    let container = pod.container(NEIGHBOUR).image("attacks").command(&["/attacks", "neighbour"]).start()?;
+    for _ in 0..500 {
+        let log = container.log().unwrap_or_default();
+        if log.contains("ready") {
+            // One that offers less would make refusals out of nothing.
+            ensure!(log.contains("lacks 0"), "the neighbour could not make all that is to be reached for: {log}");
+            return Ok(Some(container));
         }
         thread::sleep(Duration::from_millis(10));
     }
-    Ok(Some(container))
+    fail("the neighbour does not get ready")
 }
 
 fn arguments(attacker: &Container<'_>, world: World, range: &Range) -> Result<Vec<String>, tonic::Status> {

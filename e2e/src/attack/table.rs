@@ -1,6 +1,10 @@
 //! Which attacks there are: what each would break, and where it must succeed for its refusal to mean anything.
 
-use crate::pod::{ContainerBuilder, Pod, Profile};
+use crate::Node;
+use crate::pod::{ContainerBuilder, Pod, PodBuilder, Profile};
+
+/// The name of the container that attackers reach for.
+pub const NEIGHBOUR: &str = "neighbour";
 
 /// What surrounds an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +21,7 @@ pub enum World {
 
 impl World {
     /// The annotations that this world adds to platform mode.
-    pub fn annotations(self) -> &'static [(&'static str, &'static str)] {
+    fn annotations(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Network | Self::Neighbour => &[],
             Self::ReadOnly => &[("zerocap.io/filesystem", "read-only")],
@@ -27,6 +31,16 @@ impl World {
                 ("zerocap.io/fs-execute", "/bin,/attacks"),
             ],
         }
+    }
+
+    /// A pod of this world: platform mode, which only our handlers understand.
+    pub fn pod<'n>(self, node: &'n Node, handler: &str) -> PodBuilder<'n> {
+        // The neighbour serves a socket. seccomp cannot tell families in listen(), so it needs the knob; the attacker has no part in it.
+        let mut builder = node.pod(handler).platform().annotate(&format!("listen.zerocap.io/{NEIGHBOUR}"), "9999");
+        for (key, value) in self.annotations() {
+            builder = builder.annotate(key, value);
+        }
+        if self == Self::Neighbour { builder.shared_pid() } else { builder }
     }
 
     /// Whether a second container offers what [`crate::attack`]'s victim does.
