@@ -9,7 +9,9 @@ use std::path::Path;
 use common::{assert_means, run};
 use zerocap_seccomp::intent::{Intent, arguments, constant, constants};
 use zerocap_seccomp::preset::{LastLayer, Preset, last_layer, refused_names};
-use zerocap_seccomp::{Action, Arch, Condition, Gate, Insn, SeccompData, Test, Width, compile, lookup, names, opcode};
+use zerocap_seccomp::{
+    Action, Arch, Condition, Gate, Insn, SeccompData, Test, Width, check, compile, lookup, names, opcode,
+};
 
 fn intent(preset: Preset) -> Intent {
     let text = |name: &str| {
@@ -29,6 +31,7 @@ fn built_in_filters_mean_their_toml() {
         let program = last_layer(native, &layer).expect("a native architecture");
         let compared = assert_means(program.insns, &intent.profile(native, &on), native, 20_000, &format!("{layer:?}"));
         assert!(compared > 20_000, "{compared}");
+        assert_eq!(check(program.insns), Ok(()), "{layer:?} {native:?}");
         assert!(program.insns.len() <= 400, "{layer:?}: {} instructions", program.insns.len());
     }
 }

@@ -5,13 +5,19 @@
 
 mod kernel_child;
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use kernel_child::{Call, Outcome, under};
+use kernel_child::{Call, Outcome, accepted, under};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use zerocap_seccomp::intent::Intent;
 use zerocap_seccomp::preset::{LastLayer, Preset, last_layer, refused_names};
-use zerocap_seccomp::{Action, Arch, Decision, GATED_CALLS, Gate, Insn, Profile, Table, compile, lookup, names, stack};
+use zerocap_seccomp::{
+    Action, Arch, Decision, GATED_CALLS, Gate, Insn, Profile, SeccompData, Table, check, compile, interpret, lookup,
+    names, stack,
+};
 
 const HIGH: u64 = 0xdead_beef_0000_0000;
 const EPERM: i64 = -1;
@@ -375,4 +381,77 @@ fn stacked_filters_answer_the_strictest() {
             _ => assert_eq!(outcome, Outcome::Killed(libc::SIGSYS), "{older:?} {newer:?}"),
         }
     }
+}
+
+/// Random instructions, most of them nearly right.
+fn program() -> impl Strategy<Value = Vec<Insn>> {
+    const CODES: [u16; 40] = [
+        0x20, 0x20, 0x20, 0x00, 0x80, 0x60, 0x01, 0x81, 0x61, 0x02, 0x02, 0x03, 0x04, 0x0c, 0x14, 0x24, 0x34, 0x3c,
+        0x44, 0x54, 0x5c, 0x64, 0x6c, 0x74, 0x84, 0x94, 0xa4, 0xac, 0x05, 0x15, 0x15, 0x1d, 0x25, 0x35, 0x45, 0x06,
+        0x16, 0x07, 0x87, 0x28,
+    ];
+    let k = prop_oneof![3 => 0u32..5, 2 => (0u32..18).prop_map(|word| word * 4), 1 => 0u32..70, 1 => any::<u32>()];
+    const ANSWERS: [Action; 6] =
+        [Action::Allow, Action::Errno(1), Action::Errno(2), Action::Errno(3), Action::Errno(4), Action::Trap];
+    let insn = (0usize..CODES.len(), 0u8..4, 0u8..4, k).prop_map(|(code, jt, jf, k)| match CODES[code] {
+        0x06 => Insn::stmt(0x06, ANSWERS[k as usize % 6].ret()),
+        // The instruction pointer is not known beforehand.
+        0x20 if k == 8 || k == 12 => Insn::stmt(0x20, 16),
+        code => Insn { code, jt, jf, k },
+    });
+    (proptest::collection::vec(insn, 0..10), any::<bool>()).prop_map(|(mut insns, whole)| {
+        if whole {
+            // Enough returns for every jump that is not too far.
+            insns.extend(ANSWERS.map(|action| Insn::stmt(0x06, action.ret())));
+        }
+        insns
+    })
+}
+
+/// What `check` takes, the kernel takes, and nothing else.
+#[test]
+fn the_kernel_takes_what_check_takes() {
+    let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
+    let taken = Cell::new(0);
+    let outcome = runner.run(&program(), |insns| {
+        let (ours, kernels) = (check(&insns), accepted(&insns));
+        taken.set(taken.get() + u32::from(ours.is_ok()));
+        prop_assert_eq!(ours.is_ok(), kernels.is_ok(), "check: {:?}, kernel: {:?}", ours, kernels);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    assert!((100..1900).contains(&taken.get()), "{} of 2000 taken: one-sided", taken.get());
+}
+
+/// What a program answers here, it answers there: random programs on a call that no kernel has.
+#[test]
+fn the_interpreter_is_the_kernels() {
+    const ABSENT: u32 = 999;
+    let args = [0, 1, 0x1_0000_0003, u64::MAX, 0x8000_0000_0000_0000, 0x0123_4567_89ab_cdef];
+    let data = SeccompData { nr: ABSENT, arch: Arch::X86_64.audit(), instruction_pointer: 0, args };
+    let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
+    let answers = RefCell::new(BTreeMap::<Action, u32>::new());
+    let outcome = runner.run(&program(), |insns| {
+        if check(&insns).is_err() {
+            return Ok(());
+        }
+        let action =
+            Action::from_ret(interpret(&insns, &data).map_err(|error| TestCaseError::fail(error.to_string()))?);
+        let expected = match action {
+            // Nobody traces or listens; the kernel has no such call.
+            Action::Allow | Action::Log | Action::Trace(_) | Action::Notify => Outcome::Returned(ENOSYS),
+            Action::Errno(errno) => Outcome::Returned(-i64::from(errno)),
+            Action::Trap | Action::KillThread | Action::KillProcess => Outcome::Killed(libc::SIGSYS),
+        };
+        prop_assert_eq!(under(&[&insns], &[Call { number: ABSENT, args }])[0], expected, "{:?}", action);
+        *answers.borrow_mut().entry(action).or_default() += 1;
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    let answers = answers.into_inner();
+    assert!(answers.values().filter(|count| **count >= 5).count() >= 4, "one-sided: {answers:?}");
 }

@@ -7,7 +7,7 @@ use common::{argument_classes, assert_means, governing, run};
 use proptest::prelude::*;
 use zerocap_seccomp::{
     Action, Arch, Clause, CompileError, Condition, Decision, Gate, MAX_INSNS, Profile, SeccompData, Table, Test, Width,
-    compile, stack,
+    check, compile, stack,
 };
 
 fn action() -> impl Strategy<Value = Action> {
@@ -89,6 +89,7 @@ fn same_meaning(profile: &Profile, native: Arch) -> Result<(), TestCaseError> {
         }
         Err(error) => return Err(TestCaseError::fail(error.to_string())),
     };
+    prop_assert_eq!(check(&program.insns), Ok(()));
     for arch in native.family().iter().map(|arch| arch.audit()).chain([0]) {
         let numbers = (0..620).flat_map(|nr| [nr, nr | 0x4000_0000]).chain([0x3fff_ffff, 0x8000_0000, u32::MAX]);
         for nr in numbers {

@@ -8,6 +8,7 @@
 mod action;
 mod arch;
 mod asm;
+mod check;
 mod compile;
 mod condition;
 mod gate;
@@ -20,6 +21,7 @@ mod syscalls;
 
 pub use action::{Action, MAX_ERRNO, stack};
 pub use arch::Arch;
+pub use check::{CheckError, check};
 pub use compile::{CompileError, MAX_INSNS, Program, compile};
 pub use condition::{ARGS, Condition, Test, Width};
 pub use gate::{COOKIE_WORDS, CookieSite, GATED_CALLS, Gate, UNPATCHED};

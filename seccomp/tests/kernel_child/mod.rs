@@ -38,6 +38,15 @@ static ONE: Mutex<()> = Mutex::new(());
 
 /// Make these calls in a child under these filters, loaded in this order.
 pub fn under(filters: &[&[Insn]], calls: &[Call]) -> Vec<Outcome> {
+    run(filters, calls).unwrap_or_else(|errno| panic!("a filter could not be loaded: {errno}"))
+}
+
+/// Does the kernel load this filter? If not, its errno.
+pub fn accepted(filter: &[Insn]) -> Result<(), i64> {
+    run(&[filter], &[]).map(|_| ())
+}
+
+fn run(filters: &[&[Insn]], calls: &[Call]) -> Result<Vec<Outcome>, i64> {
     assert!(calls.len() <= MAX_CALLS);
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // SAFETY: an anonymous mapping of the size of Shared, page-aligned and zeroed, which is a valid Shared.
@@ -68,14 +77,18 @@ pub fn under(filters: &[&[Insn]], calls: &[Call]) -> Vec<Outcome> {
     let (state, done, results) = unsafe { ((*shared).state, (*shared).done, (*shared).results) };
     // SAFETY: the mapping made above, not used any more.
     unsafe { libc::munmap(shared.cast(), size_of::<Shared>()) };
-    assert_eq!(state, 1, "the filter could not be loaded: errno {}", results[0]);
-    (0..calls.len())
+    if state == 2 {
+        return Err(-results[0]);
+    }
+    assert_eq!(state, 1, "the child came to nothing: status {status:#x}");
+    let outcomes = (0..calls.len())
         .map(|index| match index.cmp(&done) {
             std::cmp::Ordering::Less => Outcome::Returned(results[index]),
             std::cmp::Ordering::Equal if libc::WIFSIGNALED(status) => Outcome::Killed(libc::WTERMSIG(status)),
             _ => Outcome::NotReached,
         })
-        .collect()
+        .collect();
+    Ok(outcomes)
 }
 
 /// Everything the child does. It ends by an exit, or where the filter refuses that, by an illegal instruction.
