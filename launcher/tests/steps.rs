@@ -66,6 +66,42 @@ fn while_parked_only_stdio_and_the_channel_are_open() {
     assert!(running.end().status.success());
 }
 
+/// A launcher that its user may read is as closed as one that only runs: the kernel gives its files under /proc to root.
+#[test]
+fn while_parked_nobody_of_the_same_user_can_look_in() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: changing the user needs root");
+        return;
+    }
+    let nobody = 65534;
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let readable = folder.path().join("launcher");
+    fs::write(&readable, zerocap_launcher::BYTES).unwrap();
+    fs::set_permissions(&readable, Permissions::from_mode(0o755)).unwrap();
+    let start = Start::new(&bare(), ["sleep", "1000"]).by_path(&readable).with(move |command| {
+        command.uid(nobody).gid(nobody);
+    });
+    let mut running = start.spawn();
+    let look = |pid: u32, file: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        let mut cat = std::process::Command::new("cat");
+        cat.arg(path).uid(nobody).gid(nobody).stdout(Stdio::null()).stderr(Stdio::null());
+        cat.status().unwrap().success()
+    };
+    running.ready();
+    for file in ["environ", "maps", "syscall", "stack", "fd/4"] {
+        assert!(!look(running.pid(), file), "{file} of the launcher can be read");
+    }
+    running.go();
+    assert_eq!(running.record(), None);
+    for file in ["environ", "maps"] {
+        assert!(look(running.pid(), file), "the control: {file} of the workload");
+    }
+    running.child.kill().unwrap();
+    assert_eq!(running.end().status.signal(), Some(9));
+}
+
 #[test]
 fn parked_under_a_name_that_nobody_can_guess() {
     let mut names = Vec::new();

@@ -51,6 +51,7 @@ pub struct Start {
     program: PathBuf,
     arguments: Vec<OsString>,
     privileged: bool,
+    go: bool,
     extra: Vec<(OwnedFd, i32)>,
     command: Change,
 }
@@ -63,7 +64,15 @@ impl Start {
 
     pub fn raw<S: AsRef<OsStr>>(plan: Vec<u8>, arguments: impl IntoIterator<Item = S>) -> Self {
         let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
-        Self { plan, program: launcher(), arguments, privileged: false, extra: Vec::new(), command: Box::new(|_| {}) }
+        Self {
+            plan,
+            program: launcher(),
+            arguments,
+            privileged: false,
+            go: false,
+            extra: Vec::new(),
+            command: Box::new(|_| {}),
+        }
     }
 
     /// Names the launcher in another way.
@@ -75,6 +84,12 @@ impl Start {
     /// Leaves no_new_privs unset.
     pub fn privileged(mut self) -> Self {
         self.privileged = true;
+        self
+    }
+
+    /// Says GO before anybody asks.
+    pub fn go_at_once(mut self) -> Self {
+        self.go = true;
         self
     }
 
@@ -115,6 +130,9 @@ impl Start {
         mappings.push(FdMapping { parent_fd: record, child_fd: RECORD_FD });
         mappings.push(FdMapping { parent_fd: go, child_fd: GO_FD });
         command.fd_mappings(mappings).unwrap();
+        if self.go {
+            rustix::io::write(&say_go, &[GO])?;
+        }
         let child = command.spawn()?;
         Ok(Running { child, records: records.into(), say_go: Some(say_go.into()) })
     }

@@ -68,7 +68,9 @@ fn a_place_that_the_image_occupies(engine: &Engine) {
     std::fs::remove_dir_all(&place).unwrap();
     for target in ["etc", "/etc", "nowhere"] {
         symlink(target, &place).unwrap();
-        assert_eq!(free_mount_point(&root).unwrap_err().code, ROOTFS_OCCUPIED);
+        let error = free_mount_point(&root).unwrap_err();
+        assert_eq!(error.code, ROOTFS_OCCUPIED);
+        assert!(error.message.contains("symbolic link"), "{error}");
         std::fs::remove_file(&place).unwrap();
     }
     write(&place, "file", 0o644).unwrap();
