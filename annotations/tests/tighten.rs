@@ -127,6 +127,20 @@ fn check_calls(before: &Filters, after: &Filters, calls: &[SeccompData]) -> Resu
     Ok(())
 }
 
+/// Go takes a key in any case, and the last one counts: none may stand beside one of ours.
+fn check_keys(output: &Value) -> Result<(), TestCaseError> {
+    const OURS: [&str; 9] =
+        ["process", "linux", "mounts", "args", "capabilities", "noNewPrivileges", "rlimits", "seccomp", "namespaces"];
+    for object in ["", "/process", "/linux"] {
+        for key in output.pointer(object).and_then(Value::as_object).into_iter().flat_map(|map| map.keys()) {
+            let folded = key.replace('\u{17f}', "s").replace('\u{212a}', "k");
+            let twin = OURS.iter().find(|ours| folded.eq_ignore_ascii_case(ours) && key != *ours);
+            prop_assert!(twin.is_none(), "{object}/{key} stands beside {twin:?}");
+        }
+    }
+    Ok(())
+}
+
 fn check_init(
     spec: &Value,
     policy: &Policy,
@@ -135,6 +149,7 @@ fn check_init(
 ) -> Result<(), TestCaseError> {
     let output = &confined.spec;
     prop_assert_eq!(without_what_we_write(spec), without_what_we_write(output));
+    check_keys(output)?;
     check_process(&spec["process"], &output["process"], policy)?;
     check_mounts(spec, output)?;
     check_namespaces(spec, output, policy)?;
