@@ -58,10 +58,16 @@ fn decision() -> impl Strategy<Value = Decision> {
 }
 
 fn table(entries: std::ops::Range<usize>) -> impl Strategy<Value = Table> {
-    (action(), proptest::option::of((0u32..600, action())), proptest::collection::vec((0u32..500, decision()), entries))
+    (
+        action(),
+        proptest::collection::vec((0u32..600, action()), 0..3),
+        proptest::collection::vec((0u32..500, decision()), entries),
+    )
         .prop_map(|(default, above, calls)| {
             let mut table = Table::with(default, calls);
-            table.above = above;
+            for (first, action) in above {
+                table.set_from(first, action);
+            }
             table
         })
 }
@@ -133,6 +139,46 @@ proptest! {
                     prop_assert!(!both.stricter_than(stack([y, x])) && !stack([y, x]).stricter_than(both));
                 }
             }
+        }
+    }
+}
+
+/// The classes of arguments that either profile tells apart.
+fn calls_of(a: &Profile, b: &Profile) -> Vec<SeccompData> {
+    let mut calls = Vec::new();
+    for arch in Arch::X86_64.family().iter().map(|arch| arch.audit()).chain([0]) {
+        for nr in (0..610).flat_map(|nr| [nr, nr | 0x4000_0000]) {
+            let mut both = governing(a, Arch::X86_64, arch, nr);
+            both.clauses.extend(governing(b, Arch::X86_64, arch, nr).clauses);
+            let data = |args| SeccompData { nr, arch, instruction_pointer: 0, args };
+            calls.extend(argument_classes(&both, 40).into_iter().map(data));
+        }
+    }
+    calls
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// The answers of combined profiles are made of the answers of both, by meaning and compiled.
+    #[test]
+    fn combined_profiles(a in profile(0..6), b in profile(0..6)) {
+        let native = Arch::X86_64;
+        let (both, either, without) = (a.intersect(&b), a.union(&b), a.subtract(&b));
+        let compiled = [&both, &either, &without].map(|profile| compile(profile, native, Gate::None).expect("small"));
+        for data in calls_of(&a, &b) {
+            let (ours, theirs) = (a.action(native, &data), b.action(native, &data));
+            let meant = [
+                stack([ours, theirs]),
+                if ours.stricter_than(theirs) { theirs } else { ours },
+                if theirs.permits() { stack([ours, Action::Errno(1)]) } else { ours },
+            ];
+            for ((profile, program), meant) in [&both, &either, &without].into_iter().zip(&compiled).zip(meant) {
+                prop_assert_eq!(profile.action(native, &data), meant, "{:x?}", data);
+                prop_assert_eq!(run(&program.insns, &data), meant, "{:x?}", data);
+            }
+            prop_assert!(!ours.stricter_than(meant[0]) && !meant[1].stricter_than(ours));
+            prop_assert!(!(meant[2].permits() && theirs.permits()));
         }
     }
 }

@@ -134,12 +134,13 @@ fn table_segments<'a>(out: &mut Vec<Segment<'a>>, table: &'a Table, base: u32, e
 /// Numbers `from..=to` have no entry.
 fn gap(out: &mut Vec<Segment<'_>>, table: &Table, base: u32, from: u32, to: u32) {
     append(out, from, Leaf::Return(table.missing(from - base)));
-    if let Some((last, action)) = table.above
-        && let Some(first) = last.checked_add(base).and_then(|n| n.checked_add(1))
-        && from < first
-        && first <= to
-    {
-        append(out, first, Leaf::Return(action));
+    for (first, action) in table.steps() {
+        if let Some(first) = first.checked_add(base)
+            && from < first
+            && first <= to
+        {
+            append(out, first, Leaf::Return(action));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod action;
 mod arch;
 mod asm;
 mod check;
+mod combine;
 mod compile;
 mod condition;
 mod gate;

@@ -53,11 +53,8 @@ impl Decision {
 /// The calls of one ABI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// For numbers that have no entry.
-    pub default: Action,
-    /// Numbers greater than this one get this answer instead of the default (runc's ENOSYS for calls that are newer
-    /// than the profile).
-    pub above: Option<(u32, Action)>,
+    /// The answers to numbers without an entry: each from this number on. Sorted; the first is from 0 on.
+    steps: Vec<(u32, Action)>,
     /// Sorted by number.
     calls: Vec<(u32, Decision)>,
 }
@@ -66,7 +63,7 @@ impl Table {
     /// A table without entries.
     #[must_use]
     pub fn new(default: Action) -> Self {
-        Self { default, above: None, calls: Vec::new() }
+        Self { steps: vec![(0, default)], calls: Vec::new() }
     }
 
     /// A table with these entries. Of several for one number the last counts.
@@ -75,7 +72,21 @@ impl Table {
         calls.reverse();
         calls.sort_by_key(|(number, _)| *number);
         calls.dedup_by_key(|(number, _)| *number);
-        Self { default, above: None, calls }
+        Self { steps: vec![(0, default)], calls }
+    }
+
+    /// Give this answer to numbers without an entry, from this one on (as runc answers ENOSYS to calls that are newer
+    /// than the profile).
+    pub fn set_from(&mut self, first: u32, action: Action) {
+        self.steps.retain(|(from, _)| *from < first);
+        if self.steps.last().is_none_or(|(_, before)| *before != action) {
+            self.steps.push((first, action));
+        }
+    }
+
+    /// The answers to numbers without an entry, each from a number on; the first is from 0 on.
+    pub fn steps(&self) -> impl Iterator<Item = (u32, Action)> {
+        self.steps.iter().copied()
     }
 
     /// Set the decision for a number (x32: without its bit).
@@ -104,10 +115,9 @@ impl Table {
     /// The answer to a number without an entry.
     #[must_use]
     pub fn missing(&self, number: u32) -> Action {
-        match self.above {
-            Some((last, action)) if number > last => action,
-            _ => self.default,
-        }
+        let step = self.steps.iter().rev().find(|(from, _)| *from <= number);
+        // There is always one from 0 on; the strictest answer if there were none.
+        step.map_or(Action::KillProcess, |(_, action)| *action)
     }
 
     /// The answer to a call.
@@ -187,8 +197,7 @@ impl Profile {
             return true;
         }
         self.tables.values().any(|table| {
-            holds(table.default)
-                || table.above.is_some_and(|(_, action)| holds(action))
+            table.steps.iter().any(|(_, action)| holds(*action))
                 || table.calls.iter().any(|(_, decision)| {
                     holds(decision.otherwise) || decision.clauses.iter().any(|clause| holds(clause.action))
                 })

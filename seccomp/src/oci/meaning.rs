@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::rules::{Document, Rule};
+use super::rules::Document;
 use crate::{
     Action, Arch, Clause, Condition, Decision, Profile, Syscall, Table, Test, Width, X32_BIT, count, lookup, names,
 };
@@ -69,7 +69,7 @@ pub(super) fn profile(document: &Document<'_>) -> Profile {
             let above = if listed { calls.newest(document.default, arch) } else { None };
             let mut table = calls.table(document.default, arch, above);
             if arch == Arch::I386 {
-                multiplexed(&mut table, &document.rules, document.default);
+                multiplexed(&mut table, document, above);
             }
             profile.set_table(arch, table);
         }
@@ -111,7 +111,9 @@ impl Calls {
         let mut calls = Vec::with_capacity(self.mentioned.len());
         calls.extend(decided);
         let mut table = Table::with(default, calls);
-        table.above = above;
+        if let Some((last, action)) = above {
+            table.set_from(last + 1, action);
+        }
         table
     }
 
@@ -174,11 +176,12 @@ fn strictest_first(decision: &mut Decision) {
 /// Rules for socket and SysV IPC calls apply to the old multiplexers of i386 too. There argument 0 is the operation and
 /// argument 1 a pointer to the call's own arguments. libseccomp puts the operation in place of a condition on argument
 /// 0 and leaves the others as they are, though they compare something else then; so do we.
-fn multiplexed(table: &mut Table, rules: &[Rule<'_>], default: Action) {
+fn multiplexed(table: &mut Table, document: &Document<'_>, above: Option<(u32, Action)>) {
+    let default = document.default;
     for multiplexer in MULTIPLEXERS {
         let Some(number) = lookup(multiplexer).and_then(|call| call.number(Arch::I386)) else { continue };
         let mut known = None;
-        for rule in rules.iter().filter(|rule| rule.action != default) {
+        for rule in document.rules.iter().filter(|rule| rule.action != default) {
             for name in &rule.names {
                 if *name == multiplexer {
                     add(&mut known, rule.action, &rule.alternatives, default, Width::W32);
@@ -198,7 +201,7 @@ fn multiplexed(table: &mut Table, rules: &[Rule<'_>], default: Action) {
                 }
             }
         }
-        let reached = table.above.is_none_or(|(last, _)| number <= last);
+        let reached = above.is_none_or(|(last, _)| number <= last);
         if let Some(mut decision) = known.filter(|_| reached) {
             strictest_first(&mut decision);
             table.set(number, decision);
