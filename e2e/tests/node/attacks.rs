@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use zerocap_e2e::attack::PROGRAM;
 use zerocap_e2e::attack::run::{self, Verdict, Verdicts};
-use zerocap_e2e::attack::table::{GROUPS, Group, OPEN, World};
+use zerocap_e2e::attack::table::{GROUPS, Group, NOT_COVERED, OPEN, World};
 use zerocap_e2e::verdict::{Outcome, Skip, fail, skip};
 use zerocap_e2e::{Node, Profile, TestResult, ensure};
 
@@ -22,6 +22,11 @@ type Key = (String, World, Profile, Way);
 type Shared = Arc<OnceLock<Result<Verdicts, String>>>;
 
 pub fn add(suite: &mut Suite) {
+    suite.each("attacks::other_ports_than_listed", &ENGINES, other_ports);
+    for name in NOT_COVERED {
+        let handler = ENGINES[1];
+        suite.with(format!("attacks::lists::{name}::{handler}"), handler, move |node| not_covered(node, handler, name));
+    }
     for group in GROUPS {
         for name in group.names {
             for handler in ENGINES {
@@ -39,6 +44,26 @@ pub fn add(suite: &mut Suite) {
                 });
             }
         }
+    }
+}
+
+/// With one port to listen on, no other can be bound, and the proxy's least of all.
+fn other_ports(node: &Node, handler: &str) -> TestResult {
+    crate::import_once(node, &format!("attacks={PROGRAM}"))?;
+    let pod = node.pod(handler).platform().annotate("zerocap.io/listen", "8080").start()?;
+    let main = pod.container("main").image("attacks").command(&["sleep", "100000"]).start()?;
+    for name in ["bind_tcp", "bind_tcp6", "bind_proxy_port", "tcp4", "udp4"] {
+        let said = main.exec(&["/attacks", name])?.stdout;
+        ensure!(said.contains(&format!("{name} REFUSED")), "with `listen: 8080`: {said}");
+    }
+    Ok(())
+}
+
+/// What no promise covers is tried as well, and said.
+fn not_covered(node: &Node, handler: &str, name: &str) -> TestResult {
+    match verdict(node, (handler.to_owned(), World::Lists, Profile::Restricted, Way::Exec), name)? {
+        Verdict::Succeeded(_) => skip("gets through, and no promise covers it: Landlock has no right for metadata"),
+        _ => Ok(()),
     }
 }
 
@@ -80,7 +105,10 @@ fn go(node: &Node, (handler, world, profile, way): &Key) -> Result<Verdicts, Out
     crate::import_once(node, &format!("attacks={PROGRAM}"))?;
     let control = handler == "runc";
     let of_world = GROUPS.iter().filter(|g| g.world == *world && (!control || g.control == *profile));
-    let names: Vec<&str> = of_world.flat_map(|g| g.names.iter().copied()).collect();
+    let mut names: Vec<&str> = of_world.flat_map(|g| g.names.iter().copied()).collect();
+    if *world == World::Lists {
+        names.extend(NOT_COVERED);
+    }
     match way {
         Way::Exec => run::by_exec(node, handler, *world, *profile, &names),
         Way::Init => {

@@ -10,6 +10,7 @@ mod handover;
 mod images;
 mod often;
 mod refused;
+mod status;
 mod works;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
     works::add(&mut suite);
     images::add(&mut suite);
     refused::add(&mut suite);
+    status::add(&mut suite);
     frozen::add(&mut suite);
     handover::add(&mut suite);
     often::add(&mut suite);
