@@ -136,6 +136,14 @@ static void abstract(int type) {
 static void abstract_stream(const struct world *w) { (void)w, abstract(SOCK_STREAM); }
 static void abstract_datagram(const struct world *w) { (void)w, abstract(SOCK_DGRAM); }
 
+static void shared_volume(const struct world *w) {
+    (void)w;
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = VICTIM_PATH};
+    int fd = must(socket(AF_UNIX, SOCK_STREAM, 0));
+    must(connect(fd, (void *)&a, sizeof a));
+    succeeded("reached");
+}
+
 CALL(shared_memory, shmget(VICTIM_KEY, 4096, 0))
 CALL(message_queue, (msgget(VICTIM_KEY, 0)))
 CALL(semaphores, (semget(VICTIM_KEY, 1, 0)))
@@ -148,5 +156,5 @@ const struct attack neighbour_attacks[] = {
     PAIR(ptrace), PAIR(read_memory), PAIR(write_memory), PAIR(take_descriptor), PAIR(compare), PAIR(robust_list), PAIR(proc_mem),
     PAIR(proc_environ), PAIR(proc_maps), PAIR(proc_syscall), PAIR(proc_root), PAIR(proc_fd), PAIR(proc_cwd), PAIR(proc_exe), NAMED(signal_ask), NAMED(signal_stop), NAMED(signal_thread),
     NAMED(signal_queue), NAMED(signal_pidfd), NAMED(neighbour_limits), NAMED(neighbour_affinity), NAMED(neighbour_policy),
-    NAMED(neighbour_nice), NAMED(neighbour_nice_user), NAMED(neighbour_io), NAMED(neighbour_pages), NAMED(abstract_stream), NAMED(abstract_datagram),
+    NAMED(neighbour_nice), NAMED(neighbour_nice_user), NAMED(neighbour_io), NAMED(neighbour_pages), NAMED(abstract_stream), NAMED(abstract_datagram), NAMED(shared_volume),
     NAMED(shared_memory), NAMED(message_queue), NAMED(semaphores), NAMED(posix_queue), NAMED(posix_memory), {0}};

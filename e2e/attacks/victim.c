@@ -19,12 +19,21 @@ static int listening(int type) {
     return rc ?: type == SOCK_STREAM ? listen(fd, 100) : 0;
 }
 
+// A socket file on a volume that both containers mount.
+static int listening_at(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    strcpy(a.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    return bind(fd, (void *)&a, sizeof a) ?: listen(fd, 100);
+}
+
 int victim(void) {
     for (int s = 1; s < 32; s++)
         if (s != SIGCHLD && s != SIGSEGV && s != SIGTERM) signal(s, SIG_IGN);
     int problems = 0;
     problems += listening(SOCK_STREAM) != 0;
     problems += listening(SOCK_DGRAM) != 0;
+    problems += listening_at(VICTIM_PATH) != 0;
     problems += shmget(VICTIM_KEY, 4096, IPC_CREAT | 0600) < 0;
     problems += msgget(VICTIM_KEY, IPC_CREAT | 0600) < 0;
     problems += semget(VICTIM_KEY, 1, IPC_CREAT | 0600) < 0;

@@ -2,3 +2,5 @@
 #pragma once
 #define VICTIM_SOCKET "zerocap-neighbour"
 #define VICTIM_KEY 0x7a63
+#define VICTIM_FOLDER "/shared"
+#define VICTIM_PATH VICTIM_FOLDER "/socket"

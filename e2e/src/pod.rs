@@ -218,13 +218,9 @@ impl<'n> Pod<'n> {
         Ok(self.node.path(&format!("/proc/{}/ns/net", self.pause_pid()?)))
     }
 
-    /// A new folder of the node that the pod's user owns: an `emptyDir`.
-    pub fn volume(&self) -> io::Result<String> {
-        let folder = format!(
-            "/var/lib/e2e/{}-{}",
-            self.id.get(..12).unwrap_or_default(),
-            COUNTER.fetch_add(1, Ordering::Relaxed)
-        );
+    /// A folder of the node that the pod's user owns: an `emptyDir` of that name.
+    pub fn volume(&self, name: &str) -> io::Result<String> {
+        let folder = format!("/var/lib/e2e/{}-{name}", self.id.get(..12).unwrap_or_default());
         let path = self.node.path(&folder);
         fs::create_dir_all(&path)?;
         let uid = u32::try_from(UID).map_err(io::Error::other)?;

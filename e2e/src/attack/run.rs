@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::attack::observer::Observer;
-use crate::attack::table::{NEIGHBOUR, World};
+use crate::attack::table::{NEIGHBOUR, SHARED, World};
 use crate::pod::{Container, Pod, Profile};
 use crate::verdict::{Outcome, fail};
 use crate::{Node, ensure, netns};
@@ -110,6 +110,7 @@ pub fn in_container(
 /// Runs attacks as a container's init process.
 pub fn by_init(node: &Node, handler: &str, world: World, names: &[&str]) -> Result<Verdicts, Outcome> {
     let pod = world.pod(node, handler).start()?;
+    let _neighbour = neighbour(&pod, world)?;
     let range = Range::open(node, &pod, names)?;
     let arguments = range.arguments();
     let command: Vec<&str> =
@@ -124,7 +125,8 @@ pub fn neighbour<'p>(pod: &'p Pod<'_>, world: World) -> Result<Option<Container<
     if !world.has_neighbour() {
         return Ok(None);
     }
-    let container = pod.container(NEIGHBOUR).image("attacks").command(&["/attacks", "neighbour"]).start()?;
+    let container = pod.container(NEIGHBOUR).image("attacks").mount(&pod.volume(SHARED)?, "/shared", false);
+    let container = container.command(&["/attacks", "neighbour"]).start()?;
     for _ in 0..500 {
         let log = container.log().unwrap_or_default();
         if log.contains("ready") {

@@ -222,7 +222,8 @@ print("unix")
 
 fn read_only_files(node: &Node, handler: &str) -> TestResult {
     let pod = node.pod(handler).platform().annotate("zerocap.io/filesystem", "read-only").start()?;
-    let main = pod.container("main").mount(&pod.volume()?, "/data", false).command(&["sleep", "100000"]).start()?;
+    let main =
+        pod.container("main").mount(&pod.volume("data")?, "/data", false).command(&["sleep", "100000"]).start()?;
     said(&main.sh("echo x > /data/file && mkdir /data/d && mv /data/file /data/d/ && cat /data/d/file && echo gone > /dev/null && rm -r /data/d")?, "x")?;
     ensure!(main.sh("echo x > /tmp/file")?.code != 0, "/tmp is writable");
     let output = main.stream(&["sh", "-c", "tty && stty size > /dev/null && echo here > $(tty)"], true)?.finish()?;
@@ -238,7 +239,8 @@ fn path_lists(node: &Node, handler: &str) -> TestResult {
         .annotate("zerocap.io/fs-write", "/data,/dev/null")
         .annotate("zerocap.io/fs-execute", "/bin");
     let pod = pod.start()?;
-    let main = pod.container("main").mount(&pod.volume()?, "/data", false).command(&["sleep", "100000"]).start()?;
+    let main =
+        pod.container("main").mount(&pod.volume("data")?, "/data", false).command(&["sleep", "100000"]).start()?;
     said(
         &main.sh("cat /etc/passwd | head -n 1 | cut -d: -f1; echo x > /data/file; cat /data/file; true > /dev/null")?,
         "root\nx",
