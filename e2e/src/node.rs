@@ -142,6 +142,15 @@ impl Node {
         Ok(())
     }
 
+    /// Kills containerd and starts it again; pods live on.
+    pub fn restart_containerd(&self) -> io::Result<()> {
+        let output = Command::new(script()).args(["restart", "--dir"]).arg(&self.dir).stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            return Err(io::Error::other(format!("hack/node restart: {}", String::from_utf8_lossy(&output.stderr))));
+        }
+        self.cri()?.wait_until_ready(Duration::from_secs(20))
+    }
+
     /// Takes the node down and waits until nothing of it is left.
     pub fn down(&mut self) -> io::Result<()> {
         drop(self.supervisor.stdin.take());

@@ -350,7 +350,7 @@ impl<'p> ContainerBuilder<'p, '_> {
             sandbox_config: Some(sandbox),
         };
         let id = pod.cri.wait(pod.cri.runtime().create_container(request))?.container_id;
-        Ok(Container { cri: &pod.cri, node: pod.node, id, log })
+        Ok(Container { cri: &pod.cri, node: pod.node, id, log, owned: true })
     }
 
     /// Creates and starts the container. One that does not start is removed again.
@@ -417,6 +417,8 @@ pub struct Container<'p> {
     /// Its id.
     pub id: String,
     log: PathBuf,
+    /// Whether the container goes with this value.
+    owned: bool,
 }
 
 impl Container<'_> {
@@ -438,6 +440,12 @@ impl Container<'_> {
         let answer = self.cri.wait(self.cri.runtime().exec_sync(request))?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Output { stdout: text(answer.stdout), stderr: text(answer.stderr), code: answer.exit_code })
+    }
+
+    /// The same over a connection of its own: several may be under way at once.
+    pub fn exec_apart(&self, command: &[&str]) -> Result<Output, Status> {
+        let cri = self.node.cri()?;
+        Container { cri: &cri, node: self.node, id: self.id.clone(), log: PathBuf::new(), owned: false }.exec(command)
     }
 
     /// A shell line.
@@ -506,7 +514,9 @@ impl Container<'_> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        let _ = self.remove();
+        if self.owned {
+            let _ = self.remove();
+        }
     }
 }
 

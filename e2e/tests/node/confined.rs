@@ -16,6 +16,8 @@ pub fn add(suite: &mut Suite) {
     suite.each("confined::terminal_exec", &ENGINES, terminal_exec);
     suite.each("confined::init_container", &ENGINES, init_container);
     suite.each("confined::pause", &ENGINES, pause);
+    suite.each("confined::nothing_inherited", &ENGINES, nothing_inherited);
+    suite.each("confined::launcher_is_out_of_reach", &ENGINES, launcher);
     suite.each("confined::without_annotation_nothing_is_claimed", &ENGINES, not_asked);
     suite.each("confined::root_in_the_image", &ENGINES, as_root);
 }
@@ -106,4 +108,45 @@ fn as_root(node: &Node, handler: &str) -> TestResult {
             Ok(())
         }
     }
+}
+
+/// Three descriptors, and an environment that says nothing of how the process was started.
+fn nothing_inherited(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let main = pod.sleeper("main")?;
+    let folder = node.path(&format!("/proc/{}/fd", main.pid()?));
+    let mut open: Vec<String> =
+        std::fs::read_dir(folder)?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    open.sort();
+    ensure!(open == ["0", "1", "2"], "init has the descriptors {open:?}");
+    // One more for the folder that is being listed.
+    let output = main.sh("ls /proc/self/fd | tr '\\n' ' '; env | grep -iE 'zerocap|LISTEN_' ; true")?;
+    ensure!(output.stdout.trim() == "0 1 2 3", "an exec has {:?}", output.stdout);
+    Ok(())
+}
+
+/// Our folder holds one program that nobody in the container can change, replace, or read.
+fn launcher(node: &Node, handler: &str) -> TestResult {
+    let pod = platform(node, handler)?;
+    let main = pod.sleeper("main")?;
+    for line in [
+        "cat /.zerocap/launcher",
+        "cp /.zerocap/launcher /tmp/l",
+        "echo x > /.zerocap/launcher",
+        "touch /.zerocap/new",
+        "rm /.zerocap/launcher",
+        "mv /.zerocap /away",
+        "ln -s /etc /.zerocap/link",
+        "chmod 777 /.zerocap/launcher",
+    ] {
+        let output = main.sh(line)?;
+        ensure!(output.code != 0, "`{line}` succeeded");
+    }
+    // Started by hand it has no plan, and runs nothing.
+    let output = main.sh("/.zerocap/launcher /bin/echo ran; echo ended $?")?;
+    ensure!(
+        !output.stdout.contains("ran\n") && !output.stdout.contains("ended 0"),
+        "the launcher ran a program without a plan: {output:?}"
+    );
+    Ok(())
 }

@@ -12,6 +12,8 @@ pub fn add(suite: &mut Suite) {
     suite.each("often::soak_exec", &ENGINES, exec);
     suite.each("often::soak_init", &ENGINES, init);
     suite.each("often::soak_pods", &ENGINES, pods);
+    suite.each("often::many_at_once", &ENGINES, many_at_once);
+    suite.each("often::containerd_restarts", &["runc", ENGINES[0], ENGINES[1]], containerd_restarts);
     suite.each("often::stacked_filters", &ENGINES, stacked);
 }
 
@@ -60,5 +62,44 @@ fn stacked(node: &Node, handler: &str) -> TestResult {
     }
     let code = main.wait(Duration::from_secs(20))?;
     ensure!(code == 0, "init ended with {code}: {}", main.log()?);
+    Ok(())
+}
+
+fn many_at_once(node: &Node, handler: &str) -> TestResult {
+    let pod = node.pod(handler).platform().start()?;
+    let main = pod.sleeper("main")?;
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..16)
+            .map(|i| {
+                let main = &main;
+                scope.spawn(move || main.exec_apart(&["sh", "-c", &format!("sleep 0.2; echo {i}")]))
+            })
+            .collect();
+        running.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    for (i, output) in outputs.into_iter().enumerate() {
+        let output =
+            output.map_err(|_| "an exec thread panicked")?.map_err(|e| format!("exec {i}: {}", e.message()))?;
+        ensure!(output.stdout == format!("{i}\n"), "exec {i}: {output:?}");
+    }
+    Ok(())
+}
+
+/// Pods outlive containerd, and stay confined. On a node of its own, since all pods of a node lose their connection.
+fn containerd_restarts(_: &Node, handler: &str) -> TestResult {
+    let mut node = Node::start()?;
+    let held = {
+        let pod = node.pod(handler).platform().start()?;
+        let main = pod.sleeper("main")?;
+        let pid = main.pid()?;
+        node.restart_containerd()?;
+        // The old connection notices at its first use that it is closed, and the next makes a new one.
+        let _ = main.status();
+        ensure!(main.pid()? == pid, "init is another process after the restart");
+        let output = main.exec_apart(&["cat", "/proc/self/status"])?;
+        zerocap_e2e::process::Status::parse(&output.stdout).unconfined()
+    };
+    node.down()?;
+    ensure!(held.is_empty(), "an exec after the restart is not confined: {held:?}");
     Ok(())
 }
