@@ -117,8 +117,7 @@ fn last_error_in(log: &str) -> Option<String> {
         .filter_map(|line| serde_json::from_str::<Entry>(line).ok())
         .filter(|entry| matches!(entry.level.to_lowercase().as_str(), "error" | "fatal" | "panic"))
         .map(|entry| if entry.msg.is_empty() { entry.fields.message } else { entry.msg })
-        .filter(|message| !message.trim().is_empty())
-        .last()
+        .rfind(|message| !message.trim().is_empty())
         .map(|message| shorten(message.trim()))
 }
 

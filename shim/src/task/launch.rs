@@ -47,7 +47,10 @@ impl Call {
             };
             self.handle = None;
         }
-        self.result.as_ref().map(|()| ()).map_err(|error| engine_error(self.prefix, error))
+        match &self.result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(engine_error(self.prefix, error)),
+        }
     }
 
     /// Waits for the launcher beside the engine. `watch` tells when the process ends, if its pid is known.

@@ -1,0 +1,93 @@
+//! Nothing waits for another one's engine.
+
+use std::time::{Duration, Instant};
+
+use containerd_shim::protos::api::Status;
+use containerd_shim::protos::ttrpc::Code;
+
+use crate::rig::{Rig, code, soon};
+
+/// What "at once" means on a loaded machine, far below the engine's nap.
+const AT_ONCE: Duration = Duration::from_millis(1500);
+
+#[tokio::test]
+async fn a_slow_create_delays_nobody_and_its_name_is_taken() {
+    let rig = Rig::start().await;
+    rig.run("a", "sleep 1000").await;
+    rig.order("create.sleep", "3");
+    let slow = rig.create_request("slow", "sleep 1000");
+    let task = rig.task.clone();
+    let creating = tokio::spawn(async move { task.create(soon(), &slow).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    assert_eq!(rig.status("a", "").await, Status::RUNNING);
+    rig.exec("a", "e", "exit 2").await.unwrap();
+    rig.start_task("a", "e").await.unwrap();
+    assert_eq!(rig.wait("a", "e").await.unwrap(), 2);
+    rig.kill("a", "", 9).await.unwrap();
+    assert_eq!(rig.wait("a", "").await.unwrap(), 137);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    assert!(!creating.is_finished(), "the create was too fast for this test");
+    assert_eq!(code(rig.create("slow", "true").await).0, Code::ALREADY_EXISTS);
+    creating.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_exec_delays_neither_the_next_nor_state_and_kill() {
+    let rig = Rig::start().await;
+    rig.run("c", "sleep 1000").await;
+    rig.exec("c", "slow", "true").await.unwrap();
+    rig.order("exec.sleep", "3");
+    let task = rig.task.clone();
+    let starting = tokio::spawn(async move {
+        let request =
+            containerd_shim::api::StartRequest { id: "c".into(), exec_id: "slow".into(), ..Default::default() };
+        task.start(soon(), &request).await
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    rig.revoke("exec.sleep");
+    let begun = Instant::now();
+    rig.exec("c", "quick", "exit 6").await.unwrap();
+    rig.start_task("c", "quick").await.unwrap();
+    assert_eq!(rig.wait("c", "quick").await.unwrap(), 6);
+    assert_eq!(rig.status("c", "slow").await, Status::CREATED);
+    rig.kill("c", "", 15).await.unwrap();
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    assert!(!starting.is_finished());
+    starting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_a_whole_container() {
+    let rig = Rig::start().await;
+    rig.order("create.sleep", "1");
+    let client = rig.reconnect().await;
+    let request = rig.create_request("c", "sleep 1000");
+    let creating = tokio::spawn(async move { client.create(soon(), &request).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    creating.abort();
+    rig.events_until("/tasks/create c").await;
+    assert_eq!(rig.status("c", "").await, Status::CREATED);
+}
+
+#[tokio::test]
+async fn many_execs_at_once_each_have_their_status() {
+    let rig = Rig::start().await;
+    rig.run("c", "sleep 1000").await;
+    let mut running = Vec::new();
+    for number in 0..30_u32 {
+        let id = format!("e{number}");
+        rig.exec("c", &id, &format!("exit {number}")).await.unwrap();
+        let task = rig.task.clone();
+        running.push(tokio::spawn(async move {
+            let start =
+                containerd_shim::api::StartRequest { id: "c".into(), exec_id: id.clone(), ..Default::default() };
+            task.start(soon(), &start).await.unwrap();
+            let wait = containerd_shim::protos::api::WaitRequest { id: "c".into(), exec_id: id, ..Default::default() };
+            task.wait(soon(), &wait).await.unwrap().exit_status
+        }));
+    }
+    for (number, exec) in running.into_iter().enumerate() {
+        assert_eq!(exec.await.unwrap(), u32::try_from(number).unwrap());
+    }
+}
