@@ -150,6 +150,11 @@ impl Confined {
         self.launcher.is_some()
     }
 
+    /// The id of the pod's sandbox, if there is one.
+    pub(crate) fn sandbox(&self) -> Option<&str> {
+        policies::sandbox_of(&self.original)
+    }
+
     /// The start of the first process; once. None in a sandbox, which has no launcher.
     pub(crate) fn init(&self) -> Option<Start> {
         self.init.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -23,6 +23,13 @@ pub(crate) struct Cleared {
 }
 
 impl Start {
+    /// Names the pod's pause process, if it lives: namespaces are compared with its own.
+    pub(crate) fn beside(&mut self, sandbox: Option<i32>) {
+        if let Some(sandbox) = sandbox {
+            self.handover.beside(sandbox);
+        }
+    }
+
     /// Waits until the launcher is parked. Can be waited for beside the engine.
     pub(crate) async fn parked(&mut self, watch: Option<ExitWatch>) -> Result<Ready, ZcError> {
         self.handover.parked(Instant::now() + LIMIT, death(watch)).await

@@ -78,7 +78,7 @@ impl Policies {
                 Ok((Target::Sandbox, policy))
             }
             Some("container") => {
-                let sandbox = annotation(SANDBOX_ID).unwrap_or_default();
+                let sandbox = sandbox_of(spec).unwrap_or_default();
                 Ok((Target::Init, self.frozen(sandbox)?.container_of(spec)?))
             }
             // Not through the CRI: a container that is a pod of its own.
@@ -117,6 +117,11 @@ impl Policies {
         };
         abilities.host(traits(engine.name()), launcher_dir)
     }
+}
+
+/// The id of the sandbox that a container's spec names.
+pub(super) fn sandbox_of(spec: &Value) -> Option<&str> {
+    spec.get("annotations")?.get(SANDBOX_ID)?.as_str()
 }
 
 impl FloorOptions {

@@ -29,6 +29,8 @@ pub(super) fn rows(verified: &Verified, expect: &Expect) -> Vec<Row> {
     let descriptors = verified.descriptors.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
     rows.push(row("descriptors", "stdio and the hand-over".to_owned(), descriptors));
     rows.push(row("cgroup", "one".to_owned(), verified.cgroup.join(" ")));
+    let expected = if expect.landlock { "a domain".to_owned() } else { any() };
+    rows.push(row("Landlock", expected, if verified.landlock { "a domain" } else { "none" }.to_owned()));
     if let Some(refused) = verified.connect_refused {
         let seen = if refused { "EACCES" } else { "connected" };
         rows.push(row("forbidden connect", "EACCES".to_owned(), seen.to_owned()));

@@ -84,7 +84,8 @@ fn embedded() -> Result<(Kind, PathBuf), EngineError> {
 fn find(name: &str) -> Result<PathBuf, EngineError> {
     if name.contains('/') {
         let path = PathBuf::from(name);
-        return if executable(&path) { Ok(path) } else { Err(EngineError::Missing(name.to_owned())) };
+        // One that is there but cannot be run is told when it is run.
+        return if path.is_file() { Ok(path) } else { Err(EngineError::Missing(name.to_owned())) };
     }
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

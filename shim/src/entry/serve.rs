@@ -62,7 +62,7 @@ async fn serve(flags: Flags, listener: StdListener) -> Result<()> {
     }
     server.start().await.context("cannot serve")?;
     tracing::debug!("serving");
-    ignore_terminate()?;
+    end_on_terminate(&shim)?;
     tokio::select! {
         () = shim.ended() => {}
         () = shim.give_memory_back() => {}
@@ -74,14 +74,16 @@ async fn serve(flags: Flags, listener: StdListener) -> Result<()> {
     Ok(())
 }
 
-/// A shim whose containers live must not go because somebody signals the whole service; containerd
-/// ends it with Shutdown.
-fn ignore_terminate() -> Result<()> {
+/// A shim whose containers live must not go because somebody signals the whole service; containerd ends it with
+/// Shutdown. One without containers goes.
+fn end_on_terminate(shim: &Arc<Shim>) -> Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind).context("cannot handle signals")?;
+        let shim = shim.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                tracing::info!("a signal to end is ignored: containers live on");
+                tracing::info!("a signal to end counts only when no container is left");
+                shim.shutdown();
             }
         });
     }

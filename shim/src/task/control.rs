@@ -7,6 +7,8 @@ use containerd_shim::api::{
 };
 use containerd_shim::protos::events::task::{TaskPaused, TaskResumed};
 
+use zerocap_annotations::{ZcError, code};
+
 use super::Shim;
 use super::container::Container;
 use crate::engine::EngineError;
@@ -133,11 +135,23 @@ fn kill_error(error: EngineError) -> TaskError {
     }
 }
 
-/// An engine's error in the words that clients know from the other shims.
+/// An engine's error in the words that clients know from the other shims; with a code of ours where it is not the
+/// engine that speaks.
 pub(super) fn engine_error(prefix: &str, error: &EngineError) -> TaskError {
     let message = format!("{prefix}: {error}");
+    let coded = |code, hint: &str| ZcError::new(code, message.clone(), hint).to_string();
     match error {
-        EngineError::TimedOut { .. } => TaskError::deadline_exceeded(message),
-        _ => TaskError::unknown(message),
+        EngineError::Missing(_) => TaskError::failed_precondition(coded(
+            code::engine::NOT_FOUND,
+            "install it, or correct BinaryName or the option engine of the handler",
+        )),
+        EngineError::CannotRun { .. } => TaskError::failed_precondition(coded(
+            code::engine::NOT_EXECUTABLE,
+            "correct the program that the handler names",
+        )),
+        EngineError::TimedOut { .. } => {
+            TaskError::deadline_exceeded(coded(code::engine::HUNG, "look at the node's load and retry"))
+        }
+        EngineError::Failed(_) | EngineError::Killed { .. } => TaskError::unknown(message),
     }
 }

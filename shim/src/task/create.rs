@@ -9,6 +9,7 @@ use containerd_shim::api::{CreateTaskRequest, CreateTaskResponse};
 use containerd_shim::protos::events::task::{TaskCreate, TaskIO};
 use containerd_shim::protos::protobuf::MessageField;
 use serde_json::Value;
+use zerocap_annotations::{ZcError, code};
 
 use super::Shim;
 use super::container::{Container, Parts};
@@ -19,7 +20,7 @@ use crate::cgroup::Cgroup;
 use crate::confinement::{self, FloorOptions, refused};
 use crate::engine::{Engine, EngineError, Spawn};
 use crate::mounts::Rootfs;
-use crate::options::Options;
+use crate::options::{Options, OptionsError};
 use crate::status::{TaskError, TaskResult};
 use crate::stdio::{self, Owner};
 
@@ -36,8 +37,7 @@ impl Shim {
         }
         let reservation = self.reserve(&request.id)?;
         let bundle = PathBuf::from(&request.bundle);
-        let options = Options::from_any(request.options.as_ref())
-            .map_err(|error| TaskError::invalid_argument(error.to_string()))?;
+        let options = Options::from_any(request.options.as_ref()).map_err(bad_options)?;
         let failed = |error: EngineError| engine_error("OCI runtime create failed", &error);
         let engine = Engine::new(&options, &self.namespace, self.reaper.clone()).map_err(failed)?;
         let bytes = bundle::read_config(&bundle).map_err(io_error("read the OCI spec"))?;
@@ -158,6 +158,11 @@ impl Shim {
             ..TaskCreate::default()
         });
     }
+}
+
+fn bad_options(error: OptionsError) -> TaskError {
+    let hint = "correct the handler's options in containerd's configuration";
+    refused(ZcError::new(code::node::BAD_OPTIONS, error.to_string(), hint))
 }
 
 /// Whether the container has a PID namespace that ends with its first process.

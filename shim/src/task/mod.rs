@@ -109,7 +109,7 @@ impl Shim {
     }
 
     /// Ends the shim if no container is left.
-    fn shutdown(&self) {
+    pub fn shutdown(&self) {
         if self.table().is_empty() {
             self.end.notify_one();
         }

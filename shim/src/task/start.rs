@@ -81,6 +81,7 @@ impl Shim {
         let (Some(mut start), Some(watch)) = (confined.init(), init.watch()) else {
             return Err(TaskError::failed_precondition("the container was started before, and in vain"));
         };
+        start.beside(self.sandbox_pid(confined));
         let mut engine = self.let_go(container).await?;
         let pid = init.pid();
         let launched = async {
@@ -95,6 +96,12 @@ impl Shim {
             end(init).await;
         }
         launched
+    }
+
+    /// The pod's pause process, whose namespaces a container must not share unless it is meant to.
+    fn sandbox_pid(&self, confined: &Confined) -> Option<i32> {
+        let sandbox = self.container(confined.sandbox()?).ok()?;
+        Some(sandbox.init.pid()).filter(|_| !sandbox.init.exited())
     }
 
     async fn start_exec(self: &Arc<Self>, container: &Arc<Container>, exec: &Arc<Process>) -> TaskResult<()> {
@@ -120,7 +127,10 @@ impl Shim {
     async fn make_exec(&self, container: &Container, exec: &Process) -> TaskResult<()> {
         let (spec, fds, start) = match &container.confined {
             Some(confined) => {
-                let (spec, fds, start) = confined.exec(&exec.spec).map_err(refused)?;
+                let (spec, fds, mut start) = confined.exec(&exec.spec).map_err(refused)?;
+                if let Some(start) = &mut start {
+                    start.beside(self.sandbox_pid(confined));
+                }
                 (Spec::write(&container.bundle, &exec.exec_id, &spec)?, fds, start)
             }
             None => (Spec::write(&container.bundle, &exec.exec_id, &exec.spec)?, Vec::new(), None),
