@@ -1,5 +1,5 @@
-//! What may happen while a container starts has to be quick. Bounds are for optimised builds; without optimisation the
-//! same code runs ten to thirty times slower and is only kept from becoming absurd.
+//! What compiling costs: a pod's own profile, which may be compiled while a container starts, and the preset `general`
+//! for two architectures, which is compiled at build time. Medians; `cargo bench -p zerocap-seccomp`.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use zerocap_seccomp::intent::Intent;
 use zerocap_seccomp::{Arch, Gate, compile, oci};
 
-const SLOWER: u32 = if cfg!(debug_assertions) { 30 } else { 1 };
+const RUNS: usize = 101;
 
 fn median(mut what: impl FnMut()) -> Duration {
-    let mut times: Vec<Duration> = (0..101)
+    let mut times: Vec<Duration> = (0..RUNS)
         .map(|_| {
             let start = Instant::now();
             what();
@@ -18,23 +18,17 @@ fn median(mut what: impl FnMut()) -> Duration {
         })
         .collect();
     times.sort();
-    times[times.len() / 2]
+    times[RUNS / 2]
 }
 
-#[test]
-fn a_pods_own_profile_compiles_in_300_microseconds() {
+fn main() {
     let seccomp: Value = serde_json::from_str(include_str!("../fixtures/runtime-default.json")).expect("valid JSON");
-    let mut insns = 0;
     let time = median(|| {
         let profile = oci::read(&seccomp).expect("a valid profile");
-        insns = compile(&profile, Arch::X86_64, Gate::LastCalls).expect("small").insns.len();
+        compile(&profile, Arch::X86_64, Gate::LastCalls).expect("small");
     });
-    println!("352 names on three ABIs: {time:?}, {insns} instructions");
-    assert!(time < Duration::from_micros(300) * SLOWER, "{time:?}");
-}
+    println!("RuntimeDefault (352 names, three ABIs), read and compiled: {} µs", time.as_micros());
 
-#[test]
-fn general_compiles_for_two_architectures_in_5_milliseconds() {
     let text = include_str!("../presets/general.toml");
     let on = ["platform", "unix"].into();
     let time = median(|| {
@@ -43,6 +37,5 @@ fn general_compiles_for_two_architectures_in_5_milliseconds() {
             compile(&intent.profile(arch, &on), arch, Gate::LastCalls).expect("small");
         }
     });
-    println!("general, parsed and compiled for two architectures: {time:?}");
-    assert!(time < Duration::from_millis(5) * SLOWER, "{time:?}");
+    println!("general, parsed and compiled for two architectures: {} µs", time.as_micros());
 }
