@@ -9,8 +9,10 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
+mod header;
 mod insn;
 mod layout;
+mod reader;
 pub mod record;
 mod view;
 

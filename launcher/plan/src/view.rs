@@ -4,7 +4,9 @@
 
 use core::ffi::CStr;
 
+use crate::header::Header;
 use crate::layout::{self, padding};
+use crate::reader::{Reader, zeros};
 use crate::{CookieSite, Insn, Missing, PortRule, Role};
 
 /// Why bytes are not a plan.
@@ -322,105 +324,4 @@ impl<'a> Iterator for Filters<'a> {
     fn next(&mut self) -> Option<FilterView<'a>> {
         if self.left == 0 { None } else { self.read().ok() }
     }
-}
-
-/// The header's fields, each within its bounds.
-struct Header {
-    total: u32,
-    role: Role,
-    flags: u8,
-    forbidden_connect: u16,
-    handled_fs: u64,
-    handled_net: u64,
-    scoped: u64,
-    paths: u16,
-    ports: u16,
-    filters: u16,
-}
-
-impl Header {
-    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader(bytes);
-        if reader.take(layout::MAGIC.len()) != Some(&layout::MAGIC) {
-            return Err(DecodeError::Magic);
-        }
-        if reader.u16() != Some(layout::VERSION) {
-            return Err(DecodeError::Version);
-        }
-        let header = Self::fields(&mut reader).ok_or(DecodeError::Header)?;
-        let bounds = [
-            (header.paths, layout::MAX_PATHS),
-            (header.ports, layout::MAX_PORTS),
-            (header.filters, layout::MAX_FILTERS),
-        ];
-        if bounds.iter().any(|&(count, limit)| usize::from(count) > limit) {
-            return Err(DecodeError::Count);
-        }
-        Ok(header)
-    }
-
-    fn fields(reader: &mut Reader<'_>) -> Option<Self> {
-        let total = reader.u32()?;
-        let role = match reader.u8()? {
-            0 => Role::Init,
-            1 => Role::Exec,
-            _ => return None,
-        };
-        let header = Self {
-            total,
-            role,
-            flags: reader.u8()?,
-            forbidden_connect: reader.u16()?,
-            handled_fs: reader.u64()?,
-            handled_net: reader.u64()?,
-            scoped: reader.u64()?,
-            paths: reader.u16()?,
-            ports: reader.u16()?,
-            filters: reader.u16()?,
-        };
-        let known = layout::FLAG_LANDLOCK | layout::FLAG_FORBIDDEN_CONNECT | layout::FLAG_NATIVE_ABI_ONLY;
-        let no_landlock = header.flags & layout::FLAG_LANDLOCK == 0;
-        let unused =
-            header.handled_fs | header.handled_net | header.scoped | u64::from(header.paths) | u64::from(header.ports);
-        let stray_port = header.flags & layout::FLAG_FORBIDDEN_CONNECT == 0 && header.forbidden_connect != 0;
-        let wrong = header.flags & !known != 0 || reader.u16()? != 0 || (no_landlock && unused != 0) || stray_port;
-        (!wrong).then_some(header)
-    }
-}
-
-/// Takes from the front; `None` when too little is left.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-}
-
-fn zeros(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| byte == 0)
 }

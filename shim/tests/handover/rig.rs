@@ -23,7 +23,7 @@ use zerocap_plan::{LaunchPlan, Role};
 use zerocap_shim::handover::{ChildFds, Death, Handover, Identity, Started, Verified};
 
 /// The engines that are tried.
-pub const ENGINES: [&str; 2] = ["runc", "crun"];
+pub const ENGINES: [&str; 3] = ["runc", "crun", "zerocap-engine"];
 /// Who the workload is.
 pub const UID: u32 = 65532;
 
@@ -40,13 +40,15 @@ impl Engine {
         if !rustix::process::geteuid().is_root() {
             return Err("containers need root".to_owned());
         }
-        let find = |name: &str| tool(name).ok_or_else(|| format!("{name} is not installed; `hack/node up` fetches it"));
+        let find = |name: &str| {
+            let advice = if name == "zerocap-engine" {
+                "`cargo build -p zerocap-engine` makes"
+            } else {
+                "`hack/node up` fetches"
+            };
+            tool(name).ok_or_else(|| format!("{name} is not there: {advice} it"))
+        };
         Ok(Self { name, program: find(name)?, busybox: find("busybox")? })
-    }
-
-    /// Whether it is this one.
-    pub fn is(&self, name: &str) -> bool {
-        self.name == name
     }
 
     /// The engine in a mount namespace of its own, where crun does not see the v2 tree beside cgroup v1.
@@ -68,7 +70,14 @@ fn tool(name: &str) -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/zerocap"));
     let cached = cache.or(home).map(|cache| cache.join("tools-1/bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    cached.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|file| file.is_file())
+    // Cargo puts programs one folder above the tests'.
+    let built = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.to_owned()));
+    built
+        .into_iter()
+        .chain(cached)
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }
 
 /// The launcher's directory, as the shim makes it.

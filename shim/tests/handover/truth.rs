@@ -9,6 +9,8 @@ use crate::rig::{Container, Engine, bare, block_on, expect, launcher_folder, wai
 pub const TESTS: &[(&str, crate::Body)] = &[
     ("an_engine_that_left_something_out_is_seen", an_engine_that_left_something_out_is_seen),
     ("a_spec_that_asks_for_less_is_seen", a_spec_that_asks_for_less_is_seen),
+    ("namespaces_of_others_are_seen", namespaces_of_others_are_seen),
+    ("no_new_privs_that_is_not_set", no_new_privs_that_is_not_set),
     ("another_launcher_is_seen", another_launcher_is_seen),
 ];
 
@@ -34,20 +36,44 @@ fn an_engine_that_left_something_out_is_seen(engine: &Engine) {
 
 fn a_spec_that_asks_for_less_is_seen(engine: &Engine) {
     block_on(async {
-        let sets = ["bounding", "effective", "inheritable", "permitted"];
-        for set in &sets[..1] {
-            let mut container = Container::new(engine, &["echo", "ran"]);
-            container.config()["process"]["capabilities"][set] = json!(["CAP_CHOWN"]);
-            assert_eq!(refusal(&container, &expect()).await.code, code::CAPABILITIES, "{set}");
-        }
+        let mut container = Container::new(engine, &["echo", "ran"]);
+        container.config()["process"]["capabilities"]["bounding"] = json!(["CAP_CHOWN"]);
+        assert_eq!(refusal(&container, &expect()).await.code, code::CAPABILITIES);
         let mut container = Container::new(engine, &["echo", "ran"]);
         container.config()["linux"].as_object_mut().unwrap().remove("seccomp");
         assert_eq!(refusal(&container, &expect()).await.code, code::SECCOMP_MODE);
+    });
+}
+
+fn namespaces_of_others_are_seen(engine: &Engine) {
+    let without = |kind: &str| {
         let mut container = Container::new(engine, &["echo", "ran"]);
         let namespaces = container.config()["linux"]["namespaces"].as_array_mut().unwrap();
-        namespaces.retain(|namespace| namespace["type"] != "pid");
-        assert_eq!(refusal(&container, &expect()).await.code, code::NAMESPACE);
-        // no_new_privs the launcher itself insists on.
+        namespaces.retain(|namespace| namespace["type"] != kind);
+        container
+    };
+    block_on(async {
+        for kind in ["pid", "ipc"] {
+            let error = refusal(&without(kind), &expect()).await;
+            assert_eq!(error.code, code::NAMESPACE, "{error}");
+            assert!(error.message.contains("node's"), "{error}");
+        }
+        let sandbox = Container::new(engine, &["sleep", "1000"]);
+        let (_, _, pause) = sandbox.start(&bare()).await.run(&expect()).await.unwrap();
+        let mut container = without("ipc");
+        let shared = json!({ "type": "ipc", "path": format!("/proc/{}/ns/ipc", pause.child.pid) });
+        container.config()["linux"]["namespaces"].as_array_mut().unwrap().push(shared);
+        let mut init = container.start(&bare()).await;
+        init.handover.beside(pause.child.pid);
+        let error = init.run(&expect()).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.code, code::NAMESPACE, "{error}");
+        assert!(error.message.contains("sandbox's"), "{error}");
+    });
+}
+
+/// The launcher itself insists on it.
+fn no_new_privs_that_is_not_set(engine: &Engine) {
+    block_on(async {
         let mut container = Container::new(engine, &["echo", "ran"]);
         container.config()["process"]["noNewPrivileges"] = json!(false);
         assert_eq!(refusal(&container, &expect()).await.code, zerocap_annotations::code::handover::NO_NEW_PRIVS);
