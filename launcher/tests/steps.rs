@@ -70,7 +70,7 @@ fn while_parked_only_stdio_and_the_channel_are_open() {
 #[test]
 fn while_parked_nobody_of_the_same_user_can_look_in() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: changing the user needs root");
+        common::skip("changing the user needs root");
         return;
     }
     let nobody = 65534;
@@ -196,7 +196,7 @@ fn a_working_directory_without_a_name_is_refused() {
 #[test]
 fn a_working_directory_outside_the_root_is_refused() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: chroot needs root");
+        common::skip("chroot needs root");
         return;
     }
     let root = tempfile::tempdir().unwrap();

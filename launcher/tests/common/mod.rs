@@ -226,6 +226,11 @@ pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap().trim_end()
 }
 
+/// Says where it is counted that a test cannot run here. Not by a macro, whose output is kept back.
+pub fn skip(reason: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {reason}").unwrap();
+}
+
 /// The kernel's Landlock ABI; says why a test is skipped if it is older than `needed`.
 pub fn landlock(needed: i64) -> bool {
     const CREATE_RULESET_VERSION: u32 = 1;
@@ -233,7 +238,7 @@ pub fn landlock(needed: i64) -> bool {
     // SAFETY: with this flag the call only returns a number.
     let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, CREATE_RULESET_VERSION) };
     if abi < needed {
-        println!("skipped: Landlock ABI is {abi}, {needed} is needed");
+        skip(&format!("Landlock ABI is {abi}, {needed} is needed"));
     }
     abi >= needed
 }
