@@ -228,7 +228,7 @@ pub fn text(bytes: &[u8]) -> &str {
 
 /// Says where it is counted that a test cannot run here. Not by a macro, whose output is kept back.
 pub fn skip(reason: &str) {
-    writeln!(std::io::stderr(), "SKIPPED: {reason}").unwrap();
+    std::io::stderr().write_all(format!("SKIPPED: {reason}\n").as_bytes()).unwrap();
 }
 
 /// The kernel's Landlock ABI; says why a test is skipped if it is older than `needed`.
