@@ -10,6 +10,7 @@ const SHOW: [&str; 2] = ["cat", "/proc/self/status"];
 pub fn add(suite: &mut Suite) {
     suite.each("confined::init", &ENGINES, init);
     suite.each("confined::second_encoding", &["zerocap-runtimepath"], init);
+    suite.each("confined::engine_chosen_by_itself", &["zerocap"], init);
     suite.each("confined::by_the_handler_alone", &["zerocap-platform"], by_the_handler_alone);
     suite.each("confined::exec", &ENGINES, exec);
     suite.each("confined::streaming_exec", &ENGINES, streaming_exec);

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod confined;
+mod floor;
 mod frozen;
 mod handover;
 mod images;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
     refused::add(&mut suite);
     status::add(&mut suite);
     frozen::add(&mut suite);
+    floor::add(&mut suite);
     handover::add(&mut suite);
     often::add(&mut suite);
     attacks::add(&mut suite);
