@@ -13,6 +13,8 @@ use containerd_shim::protos::api::DeleteResponse;
 use containerd_shim::protos::protobuf::{Message, MessageField};
 
 use super::socket::path_of;
+use zerocap_node::state::Store;
+
 use crate::bundle::{self, Leftover};
 use crate::engine::Engine;
 use crate::events::timestamp;
@@ -35,6 +37,10 @@ pub(super) fn run(flags: &Flags) -> Result<Vec<u8>> {
         .block_on(delete(flags, &directory))?;
     mounts::unmount_all(&directory.join(bundle::ROOTFS)).context("cannot unmount the rootfs")?;
     remove_dead_socket(&directory);
+    Store::of_node()
+        .container(&flags.namespace, &flags.id)
+        .and_then(|state| state.remove())
+        .context("cannot remove the container's state")?;
     DeleteResponse {
         pid: u32::try_from(pid).unwrap_or(0),
         exit_status: KILLED,

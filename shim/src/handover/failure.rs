@@ -9,6 +9,8 @@ use zerocap_plan::record::{Failure, Program, Step};
 
 use super::Death;
 
+const EINVAL: u16 = 22;
+
 /// What the messages of one start name.
 #[derive(Debug)]
 pub(super) struct Workload {
@@ -95,6 +97,10 @@ impl Workload {
             }
             Step::NoNewPrivs => (code::NO_NEW_PRIVS, "no_new_privs is not set".to_owned()),
             Step::Ruleset => (code::LANDLOCK, format!("the Landlock ruleset cannot be made: {kernel}")),
+            // Landlock knows the path, not the right.
+            Step::PathRule if failure.errno == EINVAL => {
+                (code::LANDLOCK, format!("Landlock refuses the rule for {}: {kernel}", self.path(failure.detail)))
+            }
             Step::PathRule => {
                 let path = self.path(failure.detail);
                 (code::PATH_MISSING, format!("{path} cannot be opened in the container: {kernel}"))
@@ -149,5 +155,56 @@ impl Workload {
     fn path(&self, index: u32) -> String {
         let path = usize::try_from(index).ok().and_then(|index| self.paths.get(index));
         path.map_or_else(|| "a path".to_owned(), |path| zerocap_annotations::quote(&String::from_utf8_lossy(path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload() -> Workload {
+        Workload { program: "my\nprogram".to_owned(), paths: vec![b"/da\nta".to_vec()] }
+    }
+
+    /// Whatever a record says, it becomes one bounded line with a code of this room and a hint.
+    #[test]
+    fn each_failure_is_one_line_with_a_code() {
+        for &step in Step::ALL {
+            for errno in [0, 1, 2, EINVAL, 38, u16::MAX] {
+                for detail in [0, 1, 7, u32::MAX] {
+                    let error = workload().refusal(&Failure { step, errno, detail });
+                    let text = error.to_string();
+                    assert!(text.starts_with("ZC06") && !text.contains('\n') && text.len() < 600, "{text}");
+                    assert!(error.code.entry().is_some() && !error.hint.is_empty(), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sentences_name_what_failed() {
+        let said = |step, errno, detail| workload().refusal(&Failure { step, errno, detail }).message;
+        assert_eq!(
+            said(Step::PathRule, 2, 0),
+            "\"/da\\nta\" cannot be opened in the container: No such file or directory (os error 2)"
+        );
+        assert_eq!(
+            said(Step::PathRule, EINVAL, 9),
+            "Landlock refuses the rule for a path: Invalid argument (os error 22)"
+        );
+        assert_eq!(said(Step::Stdio, 0, 2), "descriptor 2 is a directory or a socket");
+        assert_eq!(said(Step::ForbiddenConnect, 0, 0), "the forbidden connect succeeded: Landlock does not refuse it");
+        let reason = |program: Program| said(Step::Program, 13, program as u32);
+        assert_eq!(reason(Program::NotInPath), "exec: \"my\\nprogram\": executable file not found in $PATH");
+        assert_eq!(reason(Program::Other), "exec: \"my\\nprogram\": Permission denied (os error 13)");
+    }
+
+    #[test]
+    fn deaths_are_told_apart() {
+        let death = |status| Death { status, comm: Vec::new() };
+        assert_eq!(ended(None), "ended");
+        assert_eq!(ended(Some(&death(1))), "ended with status 1");
+        assert_eq!(ended(Some(&death(137))), "was killed by signal 9");
+        assert!(ended(Some(&death(159))).contains("SIGSYS"));
     }
 }

@@ -51,7 +51,7 @@ async fn a_missing_engine_is_named() {
     };
     let request = CreateTaskRequest { options: MessageField::some(options), ..rig.create_request("c", "true") };
     let (_, words) = code(rig.task.create(soon(), &request).await);
-    assert!(words.contains(r#""/nonexistent/engine""#), "{words}");
+    assert!(words.starts_with("ZC0801: ") && words.contains(r#""/nonexistent/engine""#), "{words}");
 }
 
 #[tokio::test]
@@ -113,6 +113,9 @@ async fn delete_without_a_shim_cleans_up_and_answers() {
     rustix::process::kill_process(rustix::process::Pid::from_raw(shim).unwrap(), rustix::process::Signal::KILL)
         .unwrap();
     let bundle = rig.dir.path().join("c");
+    let state = rig.dir.path().join("state/test/c");
+    fs::create_dir_all(&state).unwrap();
+    fs::write(state.join("report.json"), "{}").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_containerd-shim-zerocap-v2"))
         .args(["-namespace", "test", "-id", "c", "-bundle", bundle.to_str().unwrap(), "delete"])
         .env("ZEROCAP_STATE", rig.dir.path().join("state"))
@@ -123,6 +126,7 @@ async fn delete_without_a_shim_cleans_up_and_answers() {
     assert_eq!(answer.exit_status, 137);
     assert!(answer.pid > 0);
     assert!(rig.calls().contains(&"delete c".to_owned()), "{:?}", rig.calls());
+    assert!(!state.exists(), "what we kept of the container goes too");
     assert!(!rig.socket().exists(), "the dead shim's socket goes too");
 }
 
