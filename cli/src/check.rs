@@ -1,5 +1,6 @@
 //! `zerocap check`: what this kernel can enforce, and what is missing.
 
+use crate::out::outln;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -31,11 +32,11 @@ pub fn run(arguments: &Check) -> Result<ExitCode, Failure> {
     let host = this_host::host(&arguments.engine)?;
     let outlook = Outlook::of(&host);
     match arguments.output {
-        CheckOutput::Host => println!("{:#}", json!(host)),
+        CheckOutput::Host => outln!("{:#}", json!(host)),
         CheckOutput::Json => {
             let refusal =
                 outlook.refusal.as_ref().map(|e| json!({ "code": e.code, "message": e.message, "hint": e.hint }));
-            println!(
+            outln!(
                 "{:#}",
                 json!({ "version": 1, "abilities": found, "platform-mode": { "refusal": refusal, "report": outlook.report } })
             );
@@ -77,7 +78,7 @@ fn decide(host: &Host, annotations: &[(&str, &str)]) -> Result<Confinement, ZcEr
 }
 
 fn show(found: &Abilities, outlook: &Outlook) {
-    println!("kernel      {} ({})", found.kernel, found.machine);
+    outln!("kernel      {} ({})", found.kernel, found.machine);
     let mut rows = table(&["ability", "works", "found", "for"]);
     for ability in abilities(found) {
         let word = if ability.works { "yes" } else { "NO" };
@@ -88,8 +89,8 @@ fn show(found: &Abilities, outlook: &Outlook) {
         status::promise_table(report);
     }
     match &outlook.refusal {
-        None => println!("\nA restricted pod with network-enforcement: platform starts here.{}", shortfall(outlook)),
-        Some(error) => println!("\nA restricted pod with network-enforcement: platform is REFUSED here.\n{error}"),
+        None => outln!("\nA restricted pod with network-enforcement: platform starts here.{}", shortfall(outlook)),
+        Some(error) => outln!("\nA restricted pod with network-enforcement: platform is REFUSED here.\n{error}"),
     }
 }
 

@@ -8,6 +8,7 @@ mod completion;
 mod explain;
 mod failure;
 mod input;
+mod out;
 mod rights;
 mod status;
 mod table;

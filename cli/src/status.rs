@@ -1,5 +1,6 @@
 //! `zerocap status`: what is enforced for the containers of this node.
 
+use crate::out::outln;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -77,7 +78,7 @@ fn list(store: &Store, output: Output) -> Result<ExitCode, Failure> {
     let known =
         store.list().map_err(from_node)?.into_iter().map(|entry| known(store, entry)).collect::<Result<Vec<_>, _>>()?;
     match output {
-        Output::Json => println!("{:#}", json!(known)),
+        Output::Json => outln!("{:#}", json!(known)),
         Output::Table => list_table(&known),
     }
     Ok(ExitCode::SUCCESS)
@@ -97,11 +98,11 @@ fn list_table(known: &[Known]) {
         ]);
     }
     if known.is_empty() {
-        println!("zerocap has started no container on this node.");
+        outln!("zerocap has started no container on this node.");
     } else {
         print("", &rows);
     }
-    println!("\nA container that is not listed was not started by zerocap and is NOT confined.");
+    outln!("\nA container that is not listed was not started by zerocap and is NOT confined.");
 }
 
 /// "6 kept, 1 partly", of those that are asked for.
@@ -129,7 +130,7 @@ fn one(store: &Store, id: &str, output: Output) -> Result<ExitCode, Failure> {
     }
     let container = known(store, entry)?;
     match output {
-        Output::Json => println!("{:#}", json!(container)),
+        Output::Json => outln!("{:#}", json!(container)),
         Output::Table => one_table(&container),
     }
     Ok(match container.verdict {
@@ -139,20 +140,20 @@ fn one(store: &Store, id: &str, output: Output) -> Result<ExitCode, Failure> {
 }
 
 fn one_table(container: &Known) {
-    println!("id          {}", container.id);
-    println!("namespace   {}", container.namespace);
-    println!("state       {}", container.verdict.word());
+    outln!("id          {}", container.id);
+    outln!("namespace   {}", container.namespace);
+    outln!("state       {}", container.verdict.word());
     let Some(report) = &container.report else {
-        println!("\nThere is no report: create did not finish, or the container is not one of a pod.");
+        outln!("\nThere is no report: create did not finish, or the container is not one of a pod.");
         return;
     };
-    println!("container   {}", or_dash(&report.container));
-    println!("process     {}", words::target(report.target));
-    println!("engine      {}", clean(&report.engine));
-    println!("kernel      {}", clean(&report.kernel));
+    outln!("container   {}", or_dash(&report.container));
+    outln!("process     {}", words::target(report.target));
+    outln!("engine      {}", clean(&report.engine));
+    outln!("kernel      {}", clean(&report.kernel));
     if !report.active {
-        println!("\nNothing is enforced: no annotation that reached zerocap and no floor asks for it.");
-        println!("If the pod has annotations, look at pod_annotations of its handler in containerd's configuration.");
+        outln!("\nNothing is enforced: no annotation that reached zerocap and no floor asks for it.");
+        outln!("If the pod has annotations, look at pod_annotations of its handler in containerd's configuration.");
         return;
     }
     policy_table(report);
@@ -213,9 +214,9 @@ pub fn notes(report: &Report) {
         print("Annotations that changed", &rows);
     }
     if !report.notes.is_empty() {
-        println!("\nNotes");
+        outln!("\nNotes");
         for note in &report.notes {
-            println!("  {}", clean(note));
+            outln!("  {}", clean(note));
         }
     }
 }

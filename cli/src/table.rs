@@ -1,5 +1,6 @@
 //! Tables for people: no lines but under the head, no colours, at most a hundred columns.
 
+use crate::out::outln;
 use comfy_table::{ContentArrangement, Table, presets};
 
 const WIDTH: u16 = 100;
@@ -17,10 +18,10 @@ pub fn table(head: &[&str]) -> Table {
 /// Prints a table under a heading, without blanks at the ends of lines.
 pub fn print(heading: &str, table: &Table) {
     if !heading.is_empty() {
-        println!("\n{heading}");
+        outln!("\n{heading}");
     }
     for line in table.lines() {
-        println!("{}", line.trim_end());
+        outln!("{}", line.trim_end());
     }
 }
 

@@ -128,3 +128,15 @@ fn spec_in_spec_out() {
     assert_eq!(rewritten["linux"]["resources"], original["linux"]["resources"]);
     assert_eq!(rewritten["linux"]["cgroupsPath"], original["linux"]["cgroupsPath"]);
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    use std::process::Command;
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_zerocap")).args(["explain", "--list"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}

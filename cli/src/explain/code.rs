@@ -1,5 +1,6 @@
 //! The pages of the error codes.
 
+use crate::out::outln;
 use std::process::ExitCode;
 
 use zerocap_annotations::{ZcError, code, quote};
@@ -9,7 +10,7 @@ use crate::failure::Failure;
 /// Prints every code with its title.
 pub fn list() {
     for entry in code::all() {
-        println!("{}  {}", entry.code, entry.title);
+        outln!("{}  {}", entry.code, entry.title);
     }
 }
 
@@ -20,10 +21,10 @@ pub fn page(text: &str) -> Result<ExitCode, Failure> {
         let hint = "write a code as in ZC0102; `zerocap explain --list` shows all";
         return Err(Failure::bad_input(ZcError::new(code::node::UNKNOWN_CODE, message, hint)));
     };
-    println!("{}: {}\n", entry.code, entry.title);
-    println!("Why\n{}\n", indented(entry.cause));
-    println!("What to do\n{}\n", indented(entry.cure));
-    println!("Example\n{}", indented(entry.example));
+    outln!("{}: {}\n", entry.code, entry.title);
+    outln!("Why\n{}\n", indented(entry.cause));
+    outln!("What to do\n{}\n", indented(entry.cure));
+    outln!("Example\n{}", indented(entry.example));
     Ok(ExitCode::SUCCESS)
 }
 

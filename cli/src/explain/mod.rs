@@ -5,6 +5,7 @@ mod diff;
 mod plan;
 mod show;
 
+use crate::out::{out, outln};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -36,8 +37,8 @@ pub fn run(arguments: &Explain) -> Result<ExitCode, Failure> {
     match arguments.output {
         ExplainOutput::Table => show::table(&question, &answer),
         ExplainOutput::Json => show::json(&question, &answer),
-        ExplainOutput::Diff => print!("{}", diff::unified(question.original(), &answer.confinement.spec)),
-        ExplainOutput::Spec => println!("{:#}", answer.confinement.spec),
+        ExplainOutput::Diff => out!("{}", diff::unified(question.original(), &answer.confinement.spec)),
+        ExplainOutput::Spec => outln!("{:#}", answer.confinement.spec),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! The answer, for people and for programs.
 
+use crate::out::outln;
 use serde_json::{Value, json};
 use zerocap_annotations::Report;
 use zerocap_plan::LaunchPlan;
@@ -11,18 +12,16 @@ use crate::{status, words};
 /// Prints everything as tables and a diff.
 pub fn table(question: &Question, answer: &Answer) {
     let report = &answer.confinement.report;
-    println!("spec        {}", clean(&question.title));
-    println!("process     {}", process(report));
-    println!(
+    outln!("spec        {}", clean(&question.title));
+    outln!("process     {}", process(report));
+    outln!(
         "host        kernel {}, Landlock ABI {}, {}",
         clean(&report.kernel),
         question.host.landlock.abi,
         report.engine
     );
     if !report.active {
-        println!(
-            "\nNothing is enforced: no annotation and no floor asks for it. The spec reaches the engine untouched."
-        );
+        outln!("\nNothing is enforced: no annotation and no floor asks for it. The spec reaches the engine untouched.");
         return;
     }
     status::policy_table(report);
@@ -32,7 +31,7 @@ pub fn table(question: &Question, answer: &Answer) {
         launcher(launch);
     }
     status::notes(report);
-    println!("\nSpec\n{}", diff::unified(question.original(), &answer.confinement.spec).trim_end());
+    outln!("\nSpec\n{}", diff::unified(question.original(), &answer.confinement.spec).trim_end());
 }
 
 /// Prints everything as one JSON document.
@@ -52,7 +51,7 @@ pub fn json(question: &Question, answer: &Answer) {
         "launcher": plan,
         "spec": answer.confinement.spec,
     });
-    println!("{document:#}");
+    outln!("{document:#}");
 }
 
 fn process(report: &Report) -> String {
