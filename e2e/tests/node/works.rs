@@ -140,8 +140,12 @@ fn python(node: &Node, handler: &str) -> TestResult {
 
 fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
     let pod = pod(node, handler)?;
-    let main =
-        pod.container("main").command(&["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done"]).start()?;
+    let main = pod
+        .container("main")
+        .command(&["sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"])
+        .start()?;
+    // Before its trap stands, pid 1 ignores the signal.
+    ensure!(wait_for_log(&main, "ready")?, "the shell does not get ready");
     let begin = Instant::now();
     main.stop(10)?;
     ensure!(begin.elapsed() < Duration::from_secs(5), "a stop took {:?}", begin.elapsed());
@@ -152,8 +156,12 @@ fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
 /// The usual preStop hook.
 fn pre_stop_kills_init(node: &Node, handler: &str) -> TestResult {
     let pod = pod(node, handler)?;
-    let main =
-        pod.container("main").command(&["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.05; done"]).start()?;
+    let main = pod
+        .container("main")
+        .command(&["sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"])
+        .start()?;
+    // Before its trap stands, pid 1 ignores the signal.
+    ensure!(wait_for_log(&main, "ready")?, "the shell does not get ready");
     let output = main.exec(&["kill", "-TERM", "1"])?;
     ensure!(output.code == 0, "kill -TERM 1: {}", output.stderr);
     ensure_eq!(main.wait(Duration::from_secs(5))?, 5, "init's exit code");
