@@ -6,6 +6,7 @@
 
 mod launcher;
 mod parked;
+mod pause;
 mod policies;
 mod report;
 
@@ -32,6 +33,8 @@ pub(crate) struct Confined {
     launcher: Option<Launcher>,
     state: StateDir,
     report: Mutex<Report>,
+    /// What the first process must show.
+    expect: Expect,
     init: Mutex<Option<Start>>,
 }
 
@@ -107,7 +110,7 @@ impl Policies {
             free_mount_point(&rootfs(request.bundle, &request.spec))?;
             let (handover, child) = Handover::new(plan, &program(request.spec.get("process")))?;
             fds = child.into_mappings();
-            init = Some(Start { handover, expect: confinement.expect });
+            init = Some(Start { handover, expect: confinement.expect.clone() });
         }
         let state = self.store().container(self.namespace(), request.id)?;
         let undo = Undo { state: Some(state.clone()) };
@@ -126,6 +129,7 @@ impl Policies {
             launcher,
             state,
             report: Mutex::new(confinement.report),
+            expect: confinement.expect,
             init: Mutex::new(init),
         };
         Ok(Prepared { confined: Some(confined), fds, undo })

@@ -49,7 +49,12 @@ impl Shim {
     async fn start_init(&self, container: &Arc<Container>) -> TaskResult<()> {
         match &container.confined {
             Some(confined) if confined.has_launcher() => self.launch_init(container, confined).await?,
-            _ => self.let_go(container).await?.result().await?,
+            confined => {
+                self.let_go(container).await?.result().await?;
+                if let Some(confined) = confined {
+                    verify_pause(container, confined).await?;
+                }
+            }
         }
         self.events.publish(&TaskStart {
             container_id: container.id.clone(),
@@ -175,6 +180,17 @@ impl Shim {
         }
         launched
     }
+}
+
+/// Looks at a sandbox's first process, and ends it if it is not as it must be.
+async fn verify_pause(container: &Container, confined: &Confined) -> TaskResult<()> {
+    let init = &container.init;
+    let Some(watch) = init.watch() else { return Ok(()) };
+    let verified = confined.verify_pause(init.pid(), &watch).await;
+    if verified.is_err() {
+        end(init).await;
+    }
+    verified.map_err(refused)
 }
 
 /// Ends a process whose start failed, and waits until it is gone.
