@@ -20,7 +20,7 @@ fn once() -> Result<(u128, u128), Box<dyn std::error::Error>> {
         kernel: "6.18.0".into(),
         landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
         arch: HostArch::X86_64,
-        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true },
+        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
         launcher_dir: "/run/zerocap/launcher".into(),
     };
     let start = Instant::now();

@@ -74,4 +74,8 @@ pub struct EngineTraits {
     pub name: String,
     /// Whether processes that are executed into a container get the container's seccomp profile (libcontainer 0.7: no).
     pub seccomp_on_exec: bool,
+    /// Calls that the engine makes in the container after it has loaded `linux.seccomp` and before it executes the
+    /// program. They are not taken away from that layer; the launcher's last filter refuses them all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls_after_seccomp: Vec<String>,
 }

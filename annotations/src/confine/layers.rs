@@ -28,9 +28,10 @@ pub(super) struct Layers {
     oci: Option<Value>,
     /// Whether the engine loads a profile for this process.
     oci_loaded: bool,
-    /// Names taken away from, and added to, the OCI layer.
+    /// Names taken away from, and added to, the OCI layer; and those left there only because the engine needs them.
     removed: usize,
     added: Vec<String>,
+    left: Vec<String>,
     /// Whether a filter of ours is among `filters`.
     last: bool,
 }
@@ -46,12 +47,22 @@ impl Layers {
             oci_loaded: false,
             removed: 0,
             added: Vec::new(),
+            left: Vec::new(),
             last: last.is_some() && launcher,
         };
         if own.is_some() || !launcher {
-            let deny: BTreeSet<&str> = last.iter().flat_map(preset::refused_names).copied().collect();
-            let add = if launcher { LAUNCHER_CALLS } else { &[] };
-            let narrowed = oci::narrow(own.unwrap_or(&Value::Null), &deny, add).map_err(unreadable)?;
+            let refused: BTreeSet<&str> = last.iter().flat_map(preset::refused_names).copied().collect();
+            // On an exec this layer is the init's, and the engine's needs were met there.
+            let engine: BTreeSet<&str> = host.engine.calls_after_seccomp.iter().map(String::as_str).collect();
+            let deny = &refused - &engine;
+            // Where no launcher loads the pod's own profile nothing may be added: such a container would be looser.
+            let add: Vec<&str> = if launcher {
+                LAUNCHER_CALLS.iter().copied().chain(engine.iter().copied()).collect()
+            } else {
+                Vec::new()
+            };
+            let narrowed = oci::narrow(own.unwrap_or(&Value::Null), &deny, &add).map_err(unreadable)?;
+            layers.left = refused.intersection(&engine).map(|name| (*name).to_owned()).collect();
             layers.oci = Some(narrowed.seccomp);
             layers.added = narrowed.added;
             layers.removed = narrowed.removed.len();
@@ -79,7 +90,7 @@ impl Layers {
     /// A copy of the spec with the new `linux.seccomp`. The old one, which is most of a spec, is not copied first.
     pub(super) fn write(&mut self, spec: &Value, changes: &mut Vec<Change>) -> Value {
         let (Value::Object(root), Some(oci)) = (spec, self.oci.take()) else { return spec.clone() };
-        if self.removed > 0 || !self.added.is_empty() {
+        if self.removed > 0 || !self.added.is_empty() || !self.left.is_empty() {
             changes.push(Change::new("/linux/seccomp", self.described()));
         }
         let linux = |linux: &Map<String, Value>| {
@@ -97,9 +108,15 @@ impl Layers {
 
     fn described(&self) -> String {
         let mut what = format!("{} calls taken away", self.removed);
+        if !self.left.is_empty() {
+            what.push_str(&format!(
+                "; left there for the engine, which starts under this layer: {}",
+                self.left.join(", ")
+            ));
+        }
         if !self.added.is_empty() {
             what.push_str(&format!(
-                "; {} added for the launcher, which loads the pod's own profile itself: {}",
+                "; {} added until the launcher loads the pod's own profile: {}",
                 self.added.len(),
                 self.added.join(", ")
             ));

@@ -34,9 +34,21 @@ pub fn host() -> Host {
         kernel: "6.18.0".into(),
         landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
         arch: HostArch::X86_64,
-        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true },
+        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
         launcher_dir: "/run/zerocap/launcher".into(),
     }
+}
+
+/// Calls that an engine makes under `linux.seccomp`: two that platform mode refuses, and two that it does not.
+pub const ENGINE_CALLS: [&str; 4] = ["accept4", "accept", "recvfrom", "sendmsg"];
+
+/// Their numbers on x86-64.
+pub const ENGINE_NUMBERS: [u32; 4] = [288, 43, 45, 46];
+
+/// The same, with an engine that is still at work when it has loaded the profile, and loads none on an exec.
+pub fn host_with_calls() -> Host {
+    let calls_after_seccomp = ENGINE_CALLS.map(str::to_owned).to_vec();
+    Host { engine: EngineTraits { name: "youki".into(), seccomp_on_exec: false, calls_after_seccomp }, ..host() }
 }
 
 /// Annotations as a map.

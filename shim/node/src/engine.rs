@@ -8,12 +8,28 @@ use zerocap_annotations::EngineTraits;
 /// other engine the opposite is assumed, so that the launch plan carries the profile. Twice is harmless.
 pub fn traits(name: &str) -> EngineTraits {
     let program = name.rsplit('/').next().unwrap_or(name);
-    EngineTraits { name: program.to_owned(), seccomp_on_exec: matches!(program, "runc" | "crun") }
+    let calls: &[&str] = if program == "youki" { &YOUKI_AFTER_SECCOMP } else { &[] };
+    EngineTraits {
+        name: program.to_owned(),
+        seccomp_on_exec: matches!(program, "runc" | "crun"),
+        calls_after_seccomp: calls.iter().map(|call| (*call).to_owned()).collect(),
+    }
 }
+
+/// youki 0.7 loads the profile first, and then waits for `start` at a socket on which it listens.
+const YOUKI_AFTER_SECCOMP: [&str; 1] = ["accept4"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_youki_waits_under_its_filter() {
+        assert!(traits("/opt/youki").calls_after_seccomp.contains(&"accept4".to_owned()));
+        for other in ["runc", "crun", "zerocap-engine", "embedded"] {
+            assert!(traits(other).calls_after_seccomp.is_empty(), "{other}");
+        }
+    }
 
     #[test]
     fn an_unknown_engine_is_not_trusted_with_the_profile() {

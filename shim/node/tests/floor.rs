@@ -62,7 +62,7 @@ fn state_errors_have_codes() {
 fn the_probe_becomes_a_host() {
     let mut found = kernel::try_now().unwrap();
     found.machine = "aarch64".into();
-    let engine = EngineTraits { name: "runc".into(), seccomp_on_exec: true };
+    let engine = EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() };
     let host = found.host(engine.clone(), "/run/zerocap/launcher").unwrap();
     assert_eq!(host.arch, HostArch::Aarch64);
     assert_eq!(host.landlock.fs, found.landlock.fs);
