@@ -26,7 +26,7 @@ fn main() {
 }
 
 /// A static program at a fixed address, with as few segments as W^X permits.
-const LINK: [&str; 8] = [
+const LINK: [&str; 9] = [
     "-Clink-arg=-static",
     "-Clink-arg=--no-dynamic-linker",
     "-Clink-arg=--gc-sections",
@@ -35,6 +35,7 @@ const LINK: [&str; 8] = [
     "-Clink-arg=-znoexecstack",
     "-Clink-arg=-znorelro",
     "-Clink-arg=-znoseparate-code",
+    "-Clink-arg=--no-rosegment",
 ];
 
 fn rustc(target: &str, source: &Path, output: &Path, arguments: &[&str]) {

@@ -54,13 +54,14 @@ fn launch(arguments: &Arguments, channel: &mut Channel) -> Result<Infallible, Fa
     // 3. What this process came with.
     descriptors::close_all_but_ours()?;
     descriptors::refuse_inherited_places()?;
-    sys::in_root().map_err(at(Step::WorkingDirectory, 0))?;
+    let room = memory::path_buffer();
+    sys::in_root(room).map_err(at(Step::WorkingDirectory, 0))?;
     if sys::no_new_privs() != Ok(1) {
         return Err(Failure { step: Step::NoNewPrivs, errno: 0, detail: 0 });
     }
 
     // 4. The program, while files can still be looked at.
-    let program = program::find(workload.name, arguments.search_path(), plan.native_abi_only())?;
+    let program = program::find(workload.name, arguments.search_path(), room, plan.native_abi_only())?;
 
     // 5. Landlock, and the proof that it is more than a version number.
     let rules = match plan.landlock() {

@@ -22,9 +22,9 @@ pub fn filter_buffer() -> &'static mut [Insn] {
     unsafe { &mut *(&raw mut FILTER) }
 }
 
-/// Where the program's path is put together.
+/// Where paths are put together.
 pub fn path_buffer() -> &'static mut [u8] {
-    // SAFETY: one thread, and `program::find` asks once.
+    // SAFETY: one thread, and `launch` asks once.
     unsafe { &mut *(&raw mut PATH) }
 }
 

@@ -7,7 +7,6 @@ use core::ffi::CStr;
 
 use zerocap_plan::record::{Failure, Program, Step};
 
-use crate::memory;
 use crate::sys::{self, Errno};
 
 const S_IFMT: u32 = 0o170_000;
@@ -16,12 +15,17 @@ const S_IFREG: u32 = 0o100_000;
 const ANY_EXECUTE: u32 = 0o111;
 
 /// The path to execute for `name`: itself if it has a slash, else the first executable file in the directories of PATH.
-pub fn find(name: &'static CStr, search_path: &[u8], native_abi_only: bool) -> Result<&'static CStr, Failure> {
+pub fn find(
+    name: &'static CStr,
+    search_path: &[u8],
+    room: &'static mut [u8],
+    native_abi_only: bool,
+) -> Result<&'static CStr, Failure> {
     let found = if name.to_bytes().contains(&b'/') {
         executable(name).map_err(|errno| refused(why_missing(errno), errno))?;
         name
     } else {
-        search(name.to_bytes(), search_path).ok_or(refused(Program::NotInPath, Errno::ENOENT))?
+        search(name.to_bytes(), search_path, room).ok_or(refused(Program::NotInPath, Errno::ENOENT))?
     };
     if native_abi_only && is_32_bit(found) {
         return Err(refused(Program::ForeignAbi, Errno::ENOEXEC));
@@ -54,11 +58,10 @@ fn refused(program: Program, errno: Errno) -> Failure {
 }
 
 /// Directories that are empty or relative are not searched, as runc refuses what it finds there.
-fn search(name: &[u8], search_path: &[u8]) -> Option<&'static CStr> {
+fn search(name: &[u8], search_path: &[u8], room: &'static mut [u8]) -> Option<&'static CStr> {
     if name.is_empty() {
         return None;
     }
-    let room = memory::path_buffer();
     let mut found = 0;
     for directory in search_path.split(|&byte| byte == b':').filter(|directory| directory.first() == Some(&b'/')) {
         if let Some(length) = join(room, directory, name) {

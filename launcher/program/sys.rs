@@ -56,11 +56,10 @@ pub fn no_new_privs() -> Result<usize, Errno> {
 }
 
 /// Fails unless the working directory can be named from the root; outside it the kernel's answer begins with "(unreachable)".
-pub fn in_root() -> Result<(), Errno> {
-    let mut path = [0_u8; 4096];
-    // SAFETY: the kernel writes at most `path.len()` bytes.
-    unsafe { call(nr::GETCWD, [path.as_mut_ptr().addr(), path.len(), 0, 0, 0, 0]) }?;
-    if path[0] == b'/' { Ok(()) } else { Err(Errno::ENOENT) }
+pub fn in_root(room: &mut [u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel writes at most `room.len()` bytes.
+    unsafe { call(nr::GETCWD, [room.as_mut_ptr().addr(), room.len(), 0, 0, 0, 0]) }?;
+    if room.first() == Some(&b'/') { Ok(()) } else { Err(Errno::ENOENT) }
 }
 
 /// Four random words.
