@@ -118,8 +118,11 @@ impl Shim {
             }
             return Err(engine_error("OCI runtime create failed", &error));
         }
-        let made = self.claim(&pid_file, io).await;
+        let mut made = self.claim(&pid_file, io).await;
         drop(hold);
+        if self.given_up() {
+            made = Err(TaskError::unknown("the creation was given up"));
+        }
         if made.is_err() {
             self.remove_from_engine(engine, id, bundle).await;
         }

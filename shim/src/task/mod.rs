@@ -13,6 +13,7 @@ mod service;
 mod start;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub struct Shim {
     containers: Mutex<HashMap<String, Slot>>,
     policies: crate::confinement::Policies,
     end: Notify,
+    given_up: AtomicBool,
     /// Something was done that took memory for a moment.
     idle: Notify,
 }
@@ -65,6 +67,7 @@ impl Shim {
             events,
             containers: Mutex::new(HashMap::new()),
             end: Notify::new(),
+            given_up: AtomicBool::new(false),
             idle: Notify::new(),
         }
     }
@@ -109,10 +112,21 @@ impl Shim {
     }
 
     /// Ends the shim if no container is left.
+    ///
+    /// A container that is still being created when containerd says this is one that it has given up: it ends with its
+    /// creation, and the shim with it.
     pub fn shutdown(&self) {
-        if self.table().is_empty() {
+        let table = self.table();
+        if table.is_empty() {
             self.end.notify_one();
+        } else if table.values().all(|slot| matches!(slot, Slot::Reserved)) {
+            self.given_up.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether containerd has given up what is being created.
+    fn given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 }
 
@@ -129,6 +143,9 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.taken {
             self.shim.forget(&self.id);
+            if self.shim.given_up() {
+                self.shim.shutdown();
+            }
         }
     }
 }

@@ -71,6 +71,22 @@ async fn a_client_that_goes_away_leaves_a_whole_container() {
 }
 
 #[tokio::test]
+async fn a_create_that_containerd_has_given_up_leaves_neither_container_nor_shim() {
+    let rig = Rig::start().await;
+    let shim = rig.shim_pid().await;
+    rig.order("create.sleep", "1");
+    let client = rig.reconnect().await;
+    let request = rig.create_request("c", "sleep 1000");
+    let creating = tokio::spawn(async move { client.create(soon(), &request).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    creating.abort();
+    rig.task.shutdown(soon(), &Default::default()).await.unwrap();
+    rig.gone(shim).await;
+    assert!(rig.calls().contains(&"delete c".to_owned()), "{:?}", rig.calls());
+    assert!(!rig.socket().exists());
+}
+
+#[tokio::test]
 async fn many_execs_at_once_each_have_their_status() {
     let rig = Rig::start().await;
     rig.run("c", "sleep 1000").await;

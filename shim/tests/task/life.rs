@@ -8,7 +8,7 @@ use containerd_shim::protos::protobuf::MessageField;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::ttrpc::Code;
 
-use crate::rig::{PATIENCE, Rig, bundle, code, soon, start_shim};
+use crate::rig::{Rig, bundle, code, soon, start_shim};
 
 #[tokio::test]
 async fn from_create_to_the_end_of_the_shim() {
@@ -23,11 +23,7 @@ async fn from_create_to_the_end_of_the_shim() {
     assert!(rig.socket().exists());
     let shim = rig.shim_pid().await;
     rig.task.shutdown(soon(), &ShutdownRequest::default()).await.unwrap();
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while fs::metadata(format!("/proc/{shim}/root/")).is_ok() {
-        assert!(std::time::Instant::now() < deadline, "the shim does not end");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    rig.gone(shim).await;
     assert!(!rig.socket().exists(), "the socket goes with the shim");
 }
 

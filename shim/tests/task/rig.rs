@@ -173,6 +173,15 @@ impl Rig {
         }
     }
 
+    /// Waits until the process `pid` has ended.
+    pub async fn gone(&self, pid: u32) {
+        let deadline = Instant::now() + PATIENCE;
+        while fs::metadata(format!("/proc/{pid}/root/")).is_ok() {
+            assert!(Instant::now() < deadline, "process {pid} does not end");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// The shim's own process id.
     pub async fn shim_pid(&self) -> u32 {
         self.task.connect(soon(), &Default::default()).await.unwrap().shim_pid
