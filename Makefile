@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench soak mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench youki soak mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo: build ## a restricted pod under zerocap beside the same pod under runc (ro
 
 bench: build ## time and memory beside containerd-shim-runc-v2, in one interleaved run (root)
 	@hack/bench
+
+youki: setup ## build the engine youki, once; nodes and tests use it from then on
+	@hack/youki
 
 soak: build ## the long loops: thousands of starts and execs, then the leak check (root)
 	@hack/test soak

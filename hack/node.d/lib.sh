@@ -6,6 +6,9 @@ REPO_DIR=$(dirname -- "$HACK_DIR")
 CACHE_DIR=${ZEROCAP_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/zerocap}
 # Raise the number when the set of tools changes: old sets are left alone, a new one is made beside them.
 TOOLS_DIR=$CACHE_DIR/tools-1
+# Debian has no youki: `make youki` builds this version here, and a node has a handler for it from then on.
+YOUKI_VERSION=0.7.0
+YOUKI_DIR=$CACHE_DIR/youki-$YOUKI_VERSION
 
 say() { printf 'node: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
