@@ -93,6 +93,12 @@ impl Node {
         PathBuf::from(format!("/proc/{}/ns/net", self.pid))
     }
 
+    /// Whether containerd knows a runtime handler of this name here.
+    pub fn has_handler(&self, name: &str) -> bool {
+        let configuration = fs::read_to_string(self.dir.join("containerd.toml")).unwrap_or_default();
+        configuration.contains(&format!(".runtimes.{name}]"))
+    }
+
     /// One of the programs that this node runs, if it has been built.
     pub fn program(&self, name: &str) -> Option<PathBuf> {
         fs::canonicalize(self.dir.join("bin").join(name)).ok()

@@ -25,7 +25,9 @@ use zerocap_e2e::{Node, TestResult, leak, node};
 /// containerd's own shim: what we are compared with.
 const REFERENCES: [&str; 2] = ["runc", "crun"];
 /// Ours, with each engine.
-const ENGINES: [&str; 3] = ["zerocap-runc", "zerocap-crun", "zerocap-embedded"];
+const ENGINES: [&str; 4] = ["zerocap-runc", "zerocap-crun", "zerocap-embedded", YOUKI];
+/// Nodes have this one where `make youki` built the engine.
+const YOUKI: &str = "zerocap-youki";
 
 /// The tests of this program, gathered by module.
 struct Suite {
@@ -43,8 +45,16 @@ impl Suite {
         }
     }
 
+    /// Whether there is a node, and it has no youki.
+    fn lacks_youki(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| !node.has_handler(YOUKI))
+    }
+
     /// Adds one test.
     fn with(&mut self, name: String, handler: &str, body: impl FnOnce(&Node) -> TestResult + Send + 'static) {
+        if handler == YOUKI && self.lacks_youki() {
+            return;
+        }
         let (node, obstacle, skipped) = (self.node.clone(), self.obstacle.clone(), Arc::clone(&self.skipped));
         let (shown, ours) = (name.clone(), handler.starts_with("zerocap"));
         self.trials.push(Trial::ignorable_test(name, move || {
@@ -86,6 +96,10 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
+    }
+    if suite.lacks_youki() {
+        // Counted once, not once for each of its tests.
+        suite.with(format!("engines::{YOUKI}"), "", |_| skip("no youki on this machine: run `make youki`"));
     }
     confined::add(&mut suite);
     works::add(&mut suite);
