@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use containerd_shim::Flags;
 
 use crate::bundle::is_identifier;
+use crate::mounts;
 
 /// The runtime's name.
 pub const RUNTIME: &str = "io.containerd.zerocap.v2";
@@ -49,6 +50,12 @@ fn dispatch() -> Result<Vec<u8>> {
         && serve == serve::VERB
     {
         serve::run(rest)?;
+        return Ok(Vec::new());
+    }
+    if let [hold] = args
+        && hold == mounts::HOLD_VERB
+    {
+        mounts::hold().context("cannot hold a user namespace")?;
         return Ok(Vec::new());
     }
     let flags = containerd_shim::parse(args).context("bad command line")?;

@@ -1,6 +1,7 @@
 //! The kernel edge: every unsafe block of the shim, one file per kernel feature.
 
 pub mod descriptors;
+pub mod idmap;
 pub mod memory;
 pub mod ready;
 pub mod sched;

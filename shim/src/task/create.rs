@@ -19,7 +19,7 @@ use crate::bundle::{self, Leftover};
 use crate::cgroup::Cgroup;
 use crate::confinement::{self, FloorOptions, refused};
 use crate::engine::{Engine, EngineError, Spawn};
-use crate::mounts::Rootfs;
+use crate::mounts::{IdMap, Rootfs};
 use crate::options::{Options, OptionsError};
 use crate::status::{TaskError, TaskResult};
 use crate::stdio::{self, Owner};
@@ -58,8 +58,9 @@ impl Shim {
             stdout: request.stdout.clone(),
             stderr: request.stderr.clone(),
         };
-        let rootfs =
-            Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS)).map_err(io_error("mount the rootfs"))?;
+        let ids = IdMap::wanted(&request.rootfs, &self.reaper).await.map_err(io_error("map the rootfs"))?;
+        let rootfs = Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS), ids.as_ref())
+            .map_err(io_error("mount the rootfs"))?;
         let mut prepared = self
             .policies
             .prepare(confinement::Request {

@@ -1,5 +1,7 @@
 //! The root file system: mounted by the shim, since containerd only says what to mount.
 
+mod idmap;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,8 +10,14 @@ use containerd_shim::protos::api::Mount;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
+pub(crate) use idmap::{IdMap, VERB as HOLD_VERB, hold};
+
 /// More mounts than this are never stacked on one directory.
 const MAX_STACKED: usize = 128;
+
+fn mount_one(kind: &str, source: &str, options: &[String], target: &Path) -> io::Result<()> {
+    mount_rootfs(Some(kind), Some(source), options, target).map_err(io::Error::other)
+}
 
 /// A mounted root file system. Undone when dropped, unless it was kept.
 #[must_use]
@@ -23,16 +31,19 @@ impl Rootfs {
     ///
     /// # Errors
     /// The failing mount and the reason.
-    pub fn mount(mounts: &[Mount], target: PathBuf) -> io::Result<Self> {
+    pub fn mount(mounts: &[Mount], target: PathBuf, ids: Option<&IdMap>) -> io::Result<Self> {
         let rootfs = Self { target, kept: mounts.is_empty() };
         if !mounts.is_empty() {
             std::fs::create_dir_all(&rootfs.target)?;
         }
         for mount in mounts {
-            mount_rootfs(Some(mount.type_.as_str()), Some(mount.source.as_str()), &mount.options, &rootfs.target)
-                .map_err(|error| {
-                    io::Error::other(format!("failed to mount rootfs component {:?}: {error}", mount.source))
-                })?;
+            match ids {
+                Some(ids) => ids.mount(mount, &rootfs.target),
+                None => mount_one(&mount.type_, &mount.source, &mount.options, &rootfs.target),
+            }
+            .map_err(|error| {
+                io::Error::other(format!("failed to mount rootfs component {:?}: {error}", mount.source))
+            })?;
         }
         Ok(rootfs)
     }
