@@ -102,12 +102,7 @@ struct Entry {
     level: String,
     #[serde(default)]
     msg: String,
-    #[serde(default)]
-    fields: Fields,
-}
-
-#[derive(Default, Deserialize)]
-struct Fields {
+    /// youki's word for it.
     #[serde(default)]
     message: String,
 }
@@ -116,9 +111,9 @@ fn last_error_in(log: &str) -> Option<String> {
     log.lines()
         .filter_map(|line| serde_json::from_str::<Entry>(line).ok())
         .filter(|entry| matches!(entry.level.to_lowercase().as_str(), "error" | "fatal" | "panic"))
-        .map(|entry| if entry.msg.is_empty() { entry.fields.message } else { entry.msg })
+        .map(|entry| if entry.msg.is_empty() { entry.message } else { entry.msg })
         .rfind(|message| !message.trim().is_empty())
-        .map(|message| shorten(message.trim()))
+        .map(|message| shorten(message.split("\n\nStack backtrace:").next().unwrap_or_default().trim()))
 }
 
 /// `text` within the bound of a message.
@@ -137,7 +132,8 @@ mod tests {
 {"level":"error","msg":"first","time":"t"}
 {"level":"error","msg":"runc create failed: x","time":"t"}"#;
         assert_eq!(last_error_in(runc).as_deref(), Some("runc create failed: x"));
-        let youki = r#"{"timestamp":"t","level":"ERROR","fields":{"message":"failed"},"target":"youki"}"#;
+        let youki = r#"{"timestamp":"t","level":"ERROR","message":"failed to mount","target":"libcontainer"}
+{"timestamp":"t","level":"ERROR","message":"failed\n\nStack backtrace:\n   0: <unknown>","target":"youki"}"#;
         assert_eq!(last_error_in(youki).as_deref(), Some("failed"));
         let crun = r#"{"msg":"exec failed","level":"error","time":"t"}"#;
         assert_eq!(last_error_in(crun).as_deref(), Some("exec failed"));
