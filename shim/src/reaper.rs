@@ -24,6 +24,9 @@ use crate::sys::wait;
 /// How many exits of unknown pids are remembered at most.
 const MAX_UNCLAIMED: usize = 1024;
 
+/// The status of a process whose end nobody has seen.
+pub const UNKNOWN_STATUS: u32 = 255;
+
 /// The end of one child process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
@@ -152,6 +155,20 @@ impl Reaper {
         ExitWatch { receiver }
     }
 
+    /// Registers the process `pid`, of which an engine that has ended says that it made it.
+    ///
+    /// Such a process is a child of ours by then. One that is not was reaped by its engine, and nobody will ever tell
+    /// how it ended: that counts as an end with status [`UNKNOWN_STATUS`], or whoever waits for it would wait for ever.
+    #[must_use]
+    pub fn adopt(&self, pid: i32) -> ExitWatch {
+        let watch = self.claim(pid);
+        if watch.now().is_none() && !is_our_child(pid) {
+            tracing::warn!(pid, "a process was reaped by the engine that made it");
+            self.deliver(Exit { pid, status: UNKNOWN_STATUS, comm: Vec::new(), at: SystemTime::now() });
+        }
+        watch
+    }
+
     /// Reaps every child that is dead now.
     pub fn reap_all(&self) {
         loop {
@@ -193,6 +210,13 @@ impl Reaper {
         }
         table.unclaimed.push_back(exit);
     }
+}
+
+/// Whether `pid` is a child of this process, dead or alive.
+fn is_our_child(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    parent.is_some_and(|parent| parent.trim() == std::process::id().to_string())
 }
 
 fn zombie_comm(pid: i32) -> Vec<u8> {
@@ -249,6 +273,20 @@ mod tests {
         assert_eq!(reaper.lock().unclaimed.len(), MAX_UNCLAIMED);
         assert_eq!(reaper.claim(0).now(), None);
         assert!(reaper.claim(1).now().is_some());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_process_that_is_no_child_counts_as_ended_and_a_child_does_not() {
+        let _turn = CHILDREN.lock().await;
+        let reaper = Reaper::new();
+        reaper.run().unwrap();
+        let stranger = reaper.adopt(1);
+        assert_eq!(stranger.now().map(|exit| exit.status), Some(UNKNOWN_STATUS));
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut watch = reaper.adopt(i32::try_from(child.id()).unwrap());
+        assert_eq!(watch.now(), None);
+        child.kill().unwrap();
+        assert_eq!(watch.wait().await.status, 137);
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -133,7 +133,7 @@ impl Shim {
     /// Claims the process whose pid the engine wrote, and connects its streams.
     pub(super) async fn claim(&self, pid_file: &Path, io: stdio::Prepared) -> TaskResult<Made> {
         let pid = bundle::read_pid(pid_file).map_err(io_error("read the pid file"))?;
-        let watch = self.reaper.claim(pid);
+        let watch = self.reaper.adopt(pid);
         let live = io.connect().await.map_err(io_error("connect the standard streams"))?;
         Ok(Made { pid, watch, live })
     }

@@ -43,15 +43,20 @@ case $verb in
 create)
   mkdir -p "$state"
   program=$(cat "$bundle/program")
-  setsid sh -c 'until [ -e "$0/go" ]; do sleep 0.01; done; exec sh -c "$1"' "$state" "$program" <&3 3<&- &
-  echo $! >"$pid_file"
-  echo $! >"$state/pid"
+  # In a shell of its own, which ends at once: this one would reap a container that ends early.
+  (
+    setsid sh -c 'until [ -e "$0/go" ]; do sleep 0.01; done; exec sh -c "$1"' "$state" "$program" <&3 3<&- &
+    echo $! >"$pid_file"
+    echo $! >"$state/pid"
+  )
   ;;
 start) touch "$state/go" ;;
 exec)
   program=$(sed 's/.*"program":"\([^"]*\)".*/\1/' "$process")
-  setsid sh -c "$program" <&3 3<&- &
-  echo $! >"$pid_file"
+  (
+    setsid sh -c "$program" <&3 3<&- &
+    echo $! >"$pid_file"
+  )
   ;;
 kill) kill "-$signal" "$(cat "$state/pid")" ;;
 delete)
