@@ -10,6 +10,7 @@ use zerocap_plan::record::{Failure, Program, Step};
 use super::Death;
 
 const EINVAL: u16 = 22;
+const ELOOP: u16 = 40;
 
 /// What the messages of one start name.
 #[derive(Debug)]
@@ -101,6 +102,10 @@ impl Workload {
             Step::PathRule if failure.errno == EINVAL => {
                 (code::LANDLOCK, format!("Landlock refuses the rule for {}: {kernel}", self.path(failure.detail)))
             }
+            Step::PathRule if failure.errno == ELOOP => {
+                let path = self.path(failure.detail);
+                (code::PATH_THROUGH_LINK, format!("{path} leads through a symbolic link in the container"))
+            }
             Step::PathRule => {
                 let path = self.path(failure.detail);
                 (code::PATH_MISSING, format!("{path} cannot be opened in the container: {kernel}"))
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn each_failure_is_one_line_with_a_code() {
         for &step in Step::ALL {
-            for errno in [0, 1, 2, EINVAL, 38, u16::MAX] {
+            for errno in [0, 1, 2, EINVAL, 38, ELOOP, u16::MAX] {
                 for detail in [0, 1, 7, u32::MAX] {
                     let error = workload().refusal(&Failure { step, errno, detail });
                     let text = error.to_string();
@@ -188,6 +193,7 @@ mod tests {
             said(Step::PathRule, 2, 0),
             "\"/da\\nta\" cannot be opened in the container: No such file or directory (os error 2)"
         );
+        assert_eq!(said(Step::PathRule, ELOOP, 0), "\"/da\\nta\" leads through a symbolic link in the container");
         assert_eq!(
             said(Step::PathRule, EINVAL, 9),
             "Landlock refuses the rule for a path: Invalid argument (os error 22)"

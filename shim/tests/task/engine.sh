@@ -39,25 +39,21 @@ if [ -e "$ctl/$verb.fail" ]; then
   printf '{"level":"error","msg":"%s"}\n' "$(cat "$ctl/$verb.fail")" >>"$log"
   exit 1
 fi
+# Runs a program in the background, as nobody's child here: a shell reaps children of its own when it feels like it.
+launch() {
+  rm -f "$pid_file"
+  setsid -f sh -c 'echo $$ >"$0"; exec sh -c "$1" "$2"' "$pid_file" "$1" "$state" <&3 3<&-
+  until [ -s "$pid_file" ]; do sleep 0.01; done
+}
 case $verb in
 create)
   mkdir -p "$state"
-  program=$(cat "$bundle/program")
-  # In a shell of its own, which ends at once: this one would reap a container that ends early.
-  (
-    setsid sh -c 'until [ -e "$0/go" ]; do sleep 0.01; done; exec sh -c "$1"' "$state" "$program" <&3 3<&- &
-    echo $! >"$pid_file"
-    echo $! >"$state/pid"
-  )
+  cp "$bundle/program" "$state/program"
+  launch 'until [ -e "$0/go" ]; do sleep 0.01; done; exec sh -c "$(cat "$0/program")"'
+  cp "$pid_file" "$state/pid"
   ;;
 start) touch "$state/go" ;;
-exec)
-  program=$(sed 's/.*"program":"\([^"]*\)".*/\1/' "$process")
-  (
-    setsid sh -c "$program" <&3 3<&- &
-    echo $! >"$pid_file"
-  )
-  ;;
+exec) launch "$(sed 's/.*"program":"\([^"]*\)".*/\1/' "$process")" ;;
 kill) kill "-$signal" "$(cat "$state/pid")" ;;
 delete)
   [ -e "$state/pid" ] && kill -9 "$(cat "$state/pid")" 2>/dev/null
