@@ -102,12 +102,14 @@ pub struct LastLayer {
     pub listen: bool,
     /// Unix sockets are permitted; socket pairs are anyway.
     pub unix: bool,
+    /// Only listed programs may run (`fs-execute`): no memory that can be executed as one.
+    pub exec_listed: bool,
 }
 
 impl Default for LastLayer {
     /// What a pod in platform mode gets: `general`, unix sockets, no listening.
     fn default() -> Self {
-        Self { preset: Preset::General, platform: true, listen: false, unix: true }
+        Self { preset: Preset::General, platform: true, listen: false, unix: true, exec_listed: false }
     }
 }
 
@@ -127,6 +129,7 @@ impl LastLayer {
                 platform: bits & 1 != 0,
                 listen: bits & 2 != 0,
                 unix: bits & 4 != 0,
+                exec_listed: bits & 8 != 0,
             })
         })
     }
@@ -139,7 +142,11 @@ impl LastLayer {
     }
 
     fn bits(&self) -> usize {
-        usize::from(self.platform) | usize::from(self.listen) << 1 | usize::from(self.unix) << 2
+        [self.platform, self.listen, self.unix, self.exec_listed]
+            .into_iter()
+            .enumerate()
+            .map(|(bit, on)| usize::from(on) << bit)
+            .sum()
     }
 
     fn variant(&self) -> &'static Variant {
@@ -170,14 +177,15 @@ mod tests {
 
     #[test]
     fn the_bits_are_those_of_the_build_script() {
-        assert_eq!(tables::KNOBS, ["platform", "listen", "unix"]);
+        assert_eq!(tables::KNOBS, ["platform", "listen", "unix", "fs-execute"]);
         for layer in LastLayer::all() {
             let knobs = layer.knobs();
             assert_eq!(knobs.contains(&"platform"), layer.platform);
             assert_eq!(knobs.contains(&"listen"), layer.listen);
             assert_eq!(knobs.contains(&"unix"), layer.unix);
+            assert_eq!(knobs.contains(&"fs-execute"), layer.exec_listed);
         }
-        assert_eq!(LastLayer::all().count(), 8 * Preset::ALL.len());
+        assert_eq!(LastLayer::all().count(), 16 * Preset::ALL.len());
     }
 
     #[test]

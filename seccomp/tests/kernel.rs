@@ -92,6 +92,9 @@ const CASES: &[Case] = &[
     ("personality", &[8], &[0x0004_0008], EPERM),
     ("personality", &[0x0002_0000], &[0x0010_0000], EPERM),
     ("personality", &[0x0002_0008], &[0x0022_0008], EPERM),
+    // The port of a bind that nobody is asked about.
+    ("setsockopt", &[NO_FD, 0, 24], &[NO_FD, 0, 51], EPERM),
+    ("setsockopt", &[NO_FD, HIGH, 24], &[NO_FD, HIGH, 51 | HIGH], EPERM),
     ("prctl", &[999], &[62, 0, 0, 0, 0], EPERM),
     ("ioctl", &[NO_FD, 0x5401], &[NO_FD, 0x5412], EPERM),
     ("ioctl", &[NO_FD, 0x5413], &[NO_FD, 0x5412 | HIGH], EPERM),
@@ -118,6 +121,7 @@ const CASES: &[Case] = &[
 const STRICT_CASES: &[Case] = &[
     ("memfd_create", &[0, 8], &[0, 0], EPERM),
     ("memfd_create", &[0, 9 | HIGH], &[0, 0x10 | HIGH], EPERM),
+    ("memfd_create", &[0, 8], &[0, 0xc], EPERM),
     ("personality", &[0xffff_ffff | HIGH], &[8], EPERM),
     ("listen", &[], &[NO_FD, 1], EACCES),
     ("shmget", &[], &[1, 0, 0], ENOSYS),
@@ -196,6 +200,22 @@ fn passes_and_refuses(filter: &[Insn], cases: &[Case]) {
         assert_eq!(*filtered, Outcome::Returned(case.3), "{} {:x?} has to be refused", case.0, case.2);
         assert_ne!(*bare, *filtered, "{} {:x?} shows nothing: the kernel answers the same", case.0, case.2);
     }
+}
+
+/// With `fs-execute` a memfd is sealed against execution, whatever the argument's upper half says; without, it is free.
+#[test]
+fn listed_programs_leave_no_executable_memory() {
+    let cases: &[Case] = &[
+        ("memfd_create", &[0, 8], &[0, 0], EPERM),
+        ("memfd_create", &[0, 9 | HIGH], &[0, 0x10 | HIGH], EPERM),
+        ("memfd_create", &[0, 0xa], &[0, 0x13], EPERM),
+        // On huge pages the kernel takes the seal and lets the mode be changed all the same.
+        ("memfd_create", &[0, 8], &[0, 0xc], EPERM),
+        ("memfd_create", &[0, 8], &[0, 0xd | HIGH], EPERM),
+    ];
+    passes_and_refuses(layer(LastLayer { exec_listed: true, ..LastLayer::default() }), cases);
+    passes_and_refuses(layer(LastLayer { exec_listed: true, platform: false, ..LastLayer::default() }), cases);
+    passes_and_refuses(layer(LastLayer::default()), &[("memfd_create", &[0, 0x10], &[], 0)]);
 }
 
 /// No condition of a preset is missing above; one that it has from `general`, unchanged, counts as run there.

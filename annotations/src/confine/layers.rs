@@ -154,6 +154,7 @@ fn last_layer(policy: &Policy) -> Result<Option<LastLayer>, ZcError> {
         platform: policy.platform(),
         listen: !matches!(policy.listen(), Listen::Ports(ports) if ports.is_empty()),
         unix: policy.unix() != Unix::None,
+        exec_listed: policy.settings().fs_execute.is_some(),
     }))
 }
 

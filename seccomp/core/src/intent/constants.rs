@@ -130,6 +130,7 @@ const CONSTANTS: &[(&str, u64)] = &[
     ("CLONE_NEWNET", 0x4000_0000),
     // linux/fcntl.h, linux/memfd.h
     ("AT_EMPTY_PATH", 0x1000),
+    ("MFD_HUGETLB", 4),
     ("MFD_NOEXEC_SEAL", 8),
     // asm-generic/mman-common.h
     ("PROT_EXEC", 4),
