@@ -62,15 +62,16 @@ static int own_copy(unsigned flags) {
     return to;
 }
 
-static void memfd_execveat(const struct world *w) {
-    (void)w;
-    int fd = own_copy(0), out[2];
+static void run_copy(int folder, int fd, const char *path, int flags) {
+    int out[2];
     char text[16] = "";
     prepare(pipe(out));
     pid_t child = fork();
     if (child == 0) {
         dup2(out[1], 1);
-        syscall(SYS_execveat, fd, "", (char *[]){"copy", "ids", NULL}, (char *[]){NULL}, AT_EMPTY_PATH);
+        char name[64];
+        snprintf(name, sizeof name, path, fd);
+        syscall(SYS_execveat, folder, name, (char *[]){"copy", "ids", NULL}, (char *[]){NULL}, flags);
         _exit(errno);
     }
     close(out[1]);
@@ -81,9 +82,22 @@ static void memfd_execveat(const struct world *w) {
     errno = WEXITSTATUS(status);
     refused("execveat");
 }
+static void memfd_execveat(const struct world *w) {
+    (void)w;
+    int fd = own_copy(0);
+    run_copy(fd, fd, "", AT_EMPTY_PATH);
+}
+static void memfd_path(const struct world *w) {
+    (void)w;
+    run_copy(AT_FDCWD, own_copy(0), "/proc/self/fd/%d", 0);
+}
+static void memfd_folder(const struct world *w) {
+    (void)w;
+    run_copy(prepare(open("/proc/self/fd", O_RDONLY | O_DIRECTORY)), own_copy(0), "%d", 0);
+}
 
 #define NAMED(x) {#x, x}
 const struct attack kernel_attacks[] = {
     NAMED(add_key), NAMED(key_control), NAMED(request_key), NAMED(user_fault), NAMED(fan_notify), NAMED(memory_policy), NAMED(compare_self),
     NAMED(no_randomization), NAMED(read_implies_exec), NAMED(local_table), NAMED(page_out_others), NAMED(load_program),
-    NAMED(make_map), NAMED(perf_events), NAMED(memfd_execveat), {0}};
+    NAMED(make_map), NAMED(perf_events), NAMED(memfd_execveat), NAMED(memfd_path), NAMED(memfd_folder), {0}};

@@ -85,6 +85,17 @@ BY_PID(proc_fd, proc_link(w->neighbour, "fd/0"), proc_link(1, "fd/0"))
 BY_PID(proc_cwd, proc_link(w->neighbour, "cwd"), proc_link(1, "cwd"))
 BY_PID(proc_exe, proc_link(w->neighbour, "exe"), proc_link(1, "exe"))
 
+// A file of the victim's whose mode is the whole check: neither ptrace access nor a Landlock right is asked for.
+static void proc_oom_neighbour(const struct world *w) {
+    char path[64], text[16] = "";
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", w->neighbour);
+    int fd = must(open(path, O_RDWR));
+    // What it has already: nothing changes for the attacks after this one.
+    ssize_t size = must(read(fd, text, sizeof text));
+    must(pwrite(fd, text, size, 0));
+    succeeded("wrote %s", path);
+}
+
 // --- signals: the neighbour ignores them all but KILL, and 0 asks only
 #define SIGNAL(function, expression)                 \
     static void function(const struct world *w) {    \
@@ -154,7 +165,7 @@ CALL(posix_memory, (open("/dev/shm/" VICTIM_SOCKET, O_RDWR)))
 #define PAIR(x) {#x "_neighbour", x##_neighbour}, {#x "_init", x##_init}
 const struct attack neighbour_attacks[] = {
     PAIR(ptrace), PAIR(read_memory), PAIR(write_memory), PAIR(take_descriptor), PAIR(compare), PAIR(robust_list), PAIR(proc_mem),
-    PAIR(proc_environ), PAIR(proc_maps), PAIR(proc_syscall), PAIR(proc_root), PAIR(proc_fd), PAIR(proc_cwd), PAIR(proc_exe), NAMED(signal_ask), NAMED(signal_stop), NAMED(signal_thread),
+    PAIR(proc_environ), PAIR(proc_maps), PAIR(proc_syscall), PAIR(proc_root), PAIR(proc_fd), PAIR(proc_cwd), PAIR(proc_exe), NAMED(proc_oom_neighbour), NAMED(signal_ask), NAMED(signal_stop), NAMED(signal_thread),
     NAMED(signal_queue), NAMED(signal_pidfd), NAMED(neighbour_limits), NAMED(neighbour_affinity), NAMED(neighbour_policy),
     NAMED(neighbour_nice), NAMED(neighbour_nice_user), NAMED(neighbour_io), NAMED(neighbour_pages), NAMED(abstract_stream), NAMED(abstract_datagram), NAMED(shared_volume),
     NAMED(shared_memory), NAMED(message_queue), NAMED(semaphores), NAMED(posix_queue), NAMED(posix_memory), {0}};

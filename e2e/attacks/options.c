@@ -34,6 +34,8 @@ OPTION(tcp_md5, AF_INET, IPPROTO_TCP, 14, struct { struct sockaddr_storage a; un
 OPTION(attach_filter, AF_INET, SOL_SOCKET, 26, struct { unsigned short n; void *p; } value = {1, (uint64_t[]){0x7fffffff00000006}})
 OPTION(ipv6_hop_options, AF_INET6, IPPROTO_IPV6, 54, unsigned char value[8] = {0, 0, 1, 4})
 OPTION(ipv6_transparent, AF_INET6, IPPROTO_IPV6, 75, int value = 1)
+// Which port connect and listen take where nothing was bound: that of the proxy, on another container's behalf.
+OPTION(port_range, AF_INET, IPPROTO_IP, 51, uint32_t value = 20100u << 16 | 20100u)
 // The level's and the name's upper halves are not looked at by the kernel.
 static void option_high_bits(const struct world *w) {
     (void)w;
@@ -47,5 +49,5 @@ const struct attack option_attacks[] = {
     NAMED(bind_to_device), NAMED(bind_to_interface), NAMED(unicast_interface), NAMED(unicast_interface6), NAMED(source_route),
     NAMED(record_route), NAMED(dont_route), NAMED(mark), NAMED(transparent), NAMED(free_bind),
     NAMED(tcp_fastopen), NAMED(tcp_fastopen_connect), NAMED(tcp_fastopen_no_cookie), NAMED(tcp_repair),
-    NAMED(tcp_upper_layer), NAMED(tcp_md5), NAMED(attach_filter), NAMED(ipv6_hop_options), NAMED(ipv6_transparent),
+    NAMED(tcp_upper_layer), NAMED(tcp_md5), NAMED(attach_filter), NAMED(ipv6_hop_options), NAMED(ipv6_transparent), NAMED(port_range),
     {"option_high_bits", option_high_bits}, {0}};

@@ -100,6 +100,11 @@ pub const OPEN: &[Open] = &[
         reason: "Landlock's right to resolve unix sockets is missing (ABI 9)",
         newer_kernel: true,
     },
+    Open {
+        name: "proc_oom_neighbour",
+        reason: "the pod shares its process namespace; the report says so",
+        newer_kernel: false,
+    },
 ];
 
 /// All attacks.
@@ -207,6 +212,7 @@ pub const GROUPS: &[Group] = &[
             "option_tcp_upper_layer",
             "option_tcp_md5",
             "option_high_bits",
+            "option_port_range",
         ],
     ),
     group(
@@ -345,6 +351,7 @@ pub const GROUPS: &[Group] = &[
             "proc_fd_neighbour",
             "proc_cwd_neighbour",
             "proc_exe_neighbour",
+            "proc_oom_neighbour",
             "signal_ask",
             "signal_stop",
             "signal_thread",
@@ -366,7 +373,12 @@ pub const GROUPS: &[Group] = &[
     ),
     group("files", World::ReadOnly, Profile::Restricted, WRITES),
     group("files", World::Lists, Profile::Restricted, WRITES),
-    group("files", World::Lists, Profile::Restricted, &["execute_file", "read_file", "list_folder"]),
+    group(
+        "files",
+        World::Lists,
+        Profile::Restricted,
+        &["execute_file", "memfd_path", "memfd_folder", "read_file", "list_folder"],
+    ),
 ];
 
 /// Everything that changes a file or its name.
