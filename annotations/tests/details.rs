@@ -2,11 +2,13 @@
 
 mod common;
 
+use common::meaning::{Answer, Filters};
 use common::{host, map, pod, pod_with, workload_spec};
 use serde_json::{Value, json};
 use zerocap_annotations::report::{PromiseReport, State};
 use zerocap_annotations::{Confinement, Host, Promise, Target, ZcError, confine};
 use zerocap_plan::{Landlock, LaunchPlan};
+use zerocap_seccomp::{Arch, SeccompData};
 
 const READ_FILE: u64 = 1 << 2;
 const MAKE_REG: u64 = 1 << 8;
@@ -165,6 +167,42 @@ fn what_may_be_executed_may_be_read() {
     assert_eq!(row(&confined, Promise::Files).state, State::Partly);
 }
 
+/// Landlock is not asked about a memfd: with a list of programs it is sealed, or the report says that it is not bound.
+#[test]
+fn listed_programs_bind_programs_in_memory_or_the_report_says_so() {
+    const MEMFD_CREATE: u32 = 319;
+    const NOEXEC_SEAL: u64 = 8;
+    const CASES: [(&[(&str, &str)], bool, bool); 4] = [
+        (&[("network-enforcement", "platform"), ("zerocap.io/fs-execute", "/bin")], true, false),
+        (&[("zerocap.io/seccomp", "general"), ("zerocap.io/fs-execute", "/bin")], true, false),
+        (&[("zerocap.io/fs-execute", "/bin")], false, true),
+        (&[("network-enforcement", "platform"), ("zerocap.io/fs-read", "/bin")], false, false),
+    ];
+    for (annotations, sealed, said) in CASES {
+        let policy = pod_with(annotations).container("c1", &map(annotations)).expect("a policy");
+        let confined = confine(&workload_spec(), Target::Init, &policy, &host()).expect("a confinement");
+        let filters = Filters::oci(&confined.spec).and_plan(confined.plan.as_ref());
+        let answer = |flags| {
+            let (arch, args) = (Arch::X86_64.audit(), [0x1000, flags, 0, 0, 0, 0]);
+            filters.answer(&SeccompData { nr: MEMFD_CREATE, arch, instruction_pointer: 0, args })
+        };
+        assert_eq!(answer(NOEXEC_SEAL), Answer::Allow, "{annotations:?}");
+        assert_eq!(answer(0), if sealed { Answer::Errno } else { Answer::Allow }, "{annotations:?}");
+        let files = row(&confined, Promise::Files);
+        assert_eq!(files.reason.contains("memfd"), said, "{annotations:?}: {}", files.reason);
+    }
+}
+
+#[test]
+fn a_read_list_says_what_inotify_tells() {
+    let confined = init(&workload_spec(), &[("zerocap.io/fs-read", "/usr")], &host());
+    let files = row(&confined, Promise::Files);
+    assert_eq!(files.state, State::Partly);
+    assert!(files.reason.contains("inotify"), "{}", files.reason);
+    let without = init(&workload_spec(), &[("zerocap.io/fs-write", "/tmp")], &host());
+    assert!(!row(&without, Promise::Files).reason.contains("inotify"));
+}
+
 #[test]
 fn read_only_keeps_the_kubelets_files_and_read_only_volumes_out() {
     let mut spec = workload_spec();
@@ -270,7 +308,10 @@ fn a_container_that_shares_a_pid_namespace_is_scoped_and_reported() {
     spec["linux"]["namespaces"][0]["path"] = "/proc/16659/ns/pid".into();
     let confined = init(&spec, &[], &host());
     assert_eq!(landlock(&confined).scoped, 3);
-    assert!(row(&confined, Promise::Neighbours).reason.contains("PID namespace is shared"));
+    let neighbours = row(&confined, Promise::Neighbours);
+    assert_eq!(neighbours.state, State::Partly);
+    assert!(neighbours.reason.contains("PID namespace is shared"));
+    assert!(neighbours.reason.contains("oom_score_adj"));
     assert!(!confined.expect.own_pid_ns);
 }
 

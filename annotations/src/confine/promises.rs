@@ -6,7 +6,7 @@ use super::landlock::{Compiled, fs, net, scope};
 use crate::code;
 use crate::error::ZcError;
 use crate::host::Host;
-use crate::knob::{Level, Listen, Require, Unix};
+use crate::knob::{Level, Listen, Preset, Require, Unix};
 use crate::policy::Policy;
 use crate::promise::Promise;
 use crate::report::{Fence, FenceReport, PromiseReport, State};
@@ -271,6 +271,7 @@ impl View<'_> {
             } else {
                 row.partly("the PID namespace is shared: processes of other containers are visible, and can signal this one where they are not confined");
             }
+            row.partly("the PID namespace is shared: a process of the same user can read the command line of another container's process, and write its oom_score_adj, autogroup and clear_refs in /proc");
         }
         row.fence(Fence::Seccomp, true, "no ptrace, no calls on another process's memory, limits or scheduling");
         row
@@ -352,8 +353,16 @@ impl View<'_> {
         if settings.fs_write.is_some() {
             row.partly("Landlock does not refuse changes of mode, owner, times and extended attributes");
         }
+        if settings.fs_read.is_some() {
+            row.partly("inotify tells names and events in directories that fs-read forbids: Landlock is not asked");
+        }
         if settings.fs_execute.is_some() {
             row.partly("a loader that may be executed runs any file that it may read");
+            if !self.policy.presets().0.contains(&Preset::General) {
+                row.partly(
+                    "programs in memory (memfd) are not bound: that takes a built-in seccomp filter (seccomp: general)",
+                );
+            }
         }
         row
     }
