@@ -1,7 +1,7 @@
 //! The Landlock domain, and the one connect that shows that it refuses.
 
 use zerocap_plan::record::{Connect, Failure, Skipped, Step};
-use zerocap_plan::{LandlockView, Missing, PathRuleView};
+use zerocap_plan::{LandlockView, Missing, PathRuleView, Role};
 
 use crate::at;
 use crate::sys::{self, Errno};
@@ -20,12 +20,12 @@ pub struct Rules {
 }
 
 /// Builds the ruleset inside the container, where the paths mean what the workload will mean by them, and enters it.
-pub fn enter(landlock: &LandlockView<'_>) -> Result<Rules, Failure> {
+pub fn enter(landlock: &LandlockView<'_>, role: Role) -> Result<Rules, Failure> {
     let handled = [landlock.handled_fs, landlock.handled_net, landlock.scoped];
     let ruleset = sys::landlock_create(&handled).map_err(at(Step::Ruleset, 0))?;
     let mut rules = Rules::default();
     for (index, rule) in landlock.paths().enumerate() {
-        if allow_path(ruleset, &rule).map_err(at(Step::PathRule, index as u32))? {
+        if allow_path(ruleset, &rule, role).map_err(at(Step::PathRule, index as u32))? {
             rules.paths += 1;
         } else {
             rules.skipped.insert(index);
@@ -41,9 +41,13 @@ pub fn enter(landlock: &LandlockView<'_>) -> Result<Rules, Failure> {
 }
 
 /// Adds one rule; `false` if its path may be missing and is.
-fn allow_path(ruleset: i32, rule: &PathRuleView<'_>) -> Result<bool, Errno> {
+///
+/// A path that leads through a symbolic link is the image's or the policy's mistake when the container starts. Later the
+/// workload may have put the link there, and must neither gain by it nor keep others from executing anything.
+fn allow_path(ruleset: i32, rule: &PathRuleView<'_>, role: Role) -> Result<bool, Errno> {
     let place = match sys::open_place(rule.as_c_str()) {
         Ok(place) => place,
+        Err(Errno::ELOOP) if role == Role::Init => return Err(Errno::ELOOP),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) if rule.missing == Missing::Skip => {
             return Ok(false);
         }

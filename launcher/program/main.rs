@@ -65,7 +65,7 @@ fn launch(arguments: &Arguments, channel: &mut Channel) -> Result<Infallible, Fa
 
     // 5. Landlock, and the proof that it is more than a version number.
     let rules = match plan.landlock() {
-        Some(landlock) => landlock::enter(&landlock)?,
+        Some(landlock) => landlock::enter(&landlock, plan.role())?,
         None => landlock::Rules::default(),
     };
     let connect = match plan.forbidden_connect() {

@@ -107,10 +107,10 @@ pub fn file_mode(fd: i32) -> Result<u32, Errno> {
     stat.get(STAT_MODE..).and_then(<[u8]>::first_chunk).map(|&mode| u32::from_ne_bytes(mode)).ok_or(Errno::EIO)
 }
 
-/// The place at a path, following symbolic links but not those that /proc invents.
+/// The place at a path that leads through no symbolic link: whoever can put one there would choose what a rule grants.
 pub fn open_place(path: &CStr) -> Result<i32, Errno> {
-    const RESOLVE_NO_MAGICLINKS: u64 = 2;
-    let how = [(O_PATH | O_CLOEXEC) as u64, 0, RESOLVE_NO_MAGICLINKS];
+    const RESOLVE_NO_SYMLINKS: u64 = 4;
+    let how = [(O_PATH | O_CLOEXEC) as u64, 0, RESOLVE_NO_SYMLINKS];
     let args = [AT_FDCWD, path.as_ptr().addr(), how.as_ptr().addr(), size_of_val(&how), 0, 0];
     // SAFETY: the kernel reads the path and `struct open_how`.
     descriptor(unsafe { call(nr::OPENAT2, args) })

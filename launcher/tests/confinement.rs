@@ -5,11 +5,12 @@ mod common;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 
 use common::{Start, bare, landlock, text};
 use zerocap_plan::record::{Connect, Failure, Record, Step};
-use zerocap_plan::{CookieSite, Filter, Insn, Landlock, LaunchPlan, Missing, PathRule, PortRule};
+use zerocap_plan::{CookieSite, Filter, Insn, Landlock, LaunchPlan, Missing, PathRule, PortRule, Role};
 
 const EXECUTE: u64 = 1;
 const WRITE_FILE: u64 = 1 << 1;
@@ -19,6 +20,7 @@ const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
 const MAKE_REG: u64 = 1 << 8;
 const CONNECT_TCP: u64 = 1 << 1;
 const SCOPE_SIGNAL: u64 = 1 << 1;
+const ELOOP: u16 = 40;
 
 fn rule(path: &str, access: u64, missing: Missing) -> PathRule {
     PathRule { path: path.as_bytes().to_vec(), access, missing }
@@ -65,7 +67,7 @@ fn missing_paths_are_skipped_and_told_or_fail() {
         return;
     }
     let paths = |missing| {
-        vec![rule("/", READ, Missing::Fail), rule("/no/such", READ, missing), rule("/bin/true/under", READ, missing)]
+        vec![rule("/", READ, Missing::Fail), rule("/no/such", READ, missing), rule("/etc/passwd/under", READ, missing)]
     };
     let (ready, _) = Start::new(&files(paths(Missing::Skip)), ["true"]).works();
     assert_eq!((ready.paths, ready.skipped.count()), (1, 2));
@@ -82,10 +84,54 @@ fn links_that_proc_invents_are_not_followed() {
     }
     for path in ["/proc/self/root/etc", "/proc/self/cwd", "/proc/self/fd/0"] {
         let plan = files(vec![rule(path, READ, Missing::Fail)]);
-        const ELOOP: u16 = 40;
         let failure = Start::new(&plan, ["true"]).fails();
         assert_eq!(failure, Failure { step: Step::PathRule, errno: ELOOP, detail: 0 }, "{path}");
     }
+}
+
+/// Makes links in the folder: the path of a link to `/`, one through it, and the path of a link to a file.
+fn paths_with_links(folder: &tempfile::TempDir) -> [String; 3] {
+    let root = folder.path().canonicalize().unwrap().to_str().unwrap().to_owned();
+    symlink("/", format!("{root}/link")).unwrap();
+    symlink("/etc/passwd", format!("{root}/file")).unwrap();
+    [format!("{root}/link"), format!("{root}/link/etc"), format!("{root}/file")]
+}
+
+/// An image with `listed -> /` must not choose what the list means, though a missing path would be left out.
+#[test]
+fn links_in_a_path_fail_the_first_process() {
+    if !landlock(1) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for path in paths_with_links(&folder) {
+        for missing in [Missing::Skip, Missing::Fail] {
+            let plan = files(vec![rule("/", READ, Missing::Fail), rule(&path, WRITE_FILE, missing)]);
+            let failure = Start::new(&plan, ["true"]).fails();
+            assert_eq!(failure, Failure { step: Step::PathRule, errno: ELOOP, detail: 1 }, "{path}");
+        }
+    }
+}
+
+/// A workload that swaps a listed directory for a link wins nothing for the processes that are executed afterwards.
+#[test]
+fn links_in_a_path_grant_later_processes_nothing() {
+    if !landlock(1) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let target = target.path().canonicalize().unwrap().to_str().unwrap().to_owned();
+    let links = paths_with_links(&folder);
+    let mut rules = vec![rule("/", READ, Missing::Fail)];
+    rules.extend(links.iter().map(|path| rule(path, WRITE_FILE | MAKE_REG, Missing::Skip)));
+    let plan = LaunchPlan { role: Role::Exec, ..files(rules) };
+    let script = format!("(echo new >{target}/file) 2>&1 || echo refused");
+    let (ready, output) = Start::new(&plan, ["sh", "-c", &script]).works();
+    assert!(text(&output.stdout).ends_with("Permission denied\nrefused"), "{output:?}");
+    assert!(!fs::exists(format!("{target}/file")).unwrap());
+    assert_eq!((ready.paths, ready.skipped.count()), (1, 3));
+    assert!((1..=3).all(|index| ready.skipped.contains(index)));
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub struct CookieSite {
     pub word: u8,
 }
 
-/// Which process of the container the plan is for. The launcher does the same for both; the shim's report tells them apart.
+/// Which process of the container the plan is for. They differ in one thing: a path rule that leads through a
+/// symbolic link fails the start of the first process, and is left out for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The container's first process.
