@@ -139,4 +139,10 @@ codes! {
         cure: "The pod's own seccomp profile must allow prctl.",
         example: "prctl: Operation not permitted",
     }
+    PATH_THROUGH_LINK = "ZC0624" {
+        title: "a path of the plan leads through a symbolic link",
+        cause: "A path that the policy names, or the mount point of a writable volume, leads through a symbolic link in the container. The link's owner, not the policy, would choose what the rule grants.",
+        cure: "Write the path that the link leads to, for example /usr/bin instead of /bin; mount a volume at its real path.",
+        example: "fs-execute: /bin, in an image where /bin is a link to usr/bin",
+    }
 }

@@ -12,7 +12,9 @@ use crate::knob::Paths;
 use crate::policy::Policy;
 
 /// The terminal: what programs open to ask who is there.
-const TERMINAL: [&str; 4] = ["/dev/tty", "/dev/console", "/dev/pts", "/dev/ptmx"];
+///
+/// `/dev/ptmx` is a symbolic link to `pts/ptmx`, and rules are for paths without links.
+const TERMINAL: [&str; 3] = ["/dev/tty", "/dev/console", "/dev/pts"];
 /// Devices that nothing can be kept in.
 const SINKS: [&str; 1] = ["/dev/null"];
 /// Devices from which programs read what is no secret.
