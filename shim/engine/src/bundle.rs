@@ -13,7 +13,7 @@ use libcontainer::seccomp::is_notify;
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use serde_json::Value;
 
-use crate::cgroup_mount;
+use crate::cgroup_mount::{self, View};
 
 /// Below the state root; no container is called so, since an id begins with no dot.
 const COPIES: &str = ".bundles";
@@ -29,7 +29,7 @@ pub struct Prepared {
 /// Prepares the bundle of a container.
 pub fn prepare(original: &Path, spec: &Spec, root: &Path, id: &str) -> anyhow::Result<Prepared> {
     let profile = late_profile(spec);
-    let cgroups = cgroup_mount::replacement(spec)?;
+    let cgroups = cgroup_mount::view(spec, id)?;
     if profile.is_none() && cgroups.is_none() {
         return Ok(Prepared { bundle: original.to_owned(), profile: None });
     }
@@ -51,13 +51,13 @@ fn late_profile(spec: &Spec) -> Option<LinuxSeccomp> {
     (no_new_privs && !is_notify(profile) && !has_hooks).then(|| profile.clone())
 }
 
-fn write_copy(original: &Path, copy: &Path, late: bool, cgroups: Option<Vec<Value>>) -> anyhow::Result<()> {
+fn write_copy(original: &Path, copy: &Path, late: bool, cgroups: Option<View>) -> anyhow::Result<()> {
     let mut config: Value = serde_json::from_slice(&fs::read(original.join("config.json"))?)?;
     if late && let Some(linux) = config.pointer_mut("/linux").and_then(Value::as_object_mut) {
         linux.remove("seccomp");
     }
     if let (Some(cgroups), Some(mounts)) = (cgroups, config.get_mut("mounts").and_then(Value::as_array_mut)) {
-        cgroup_mount::replace(mounts, cgroups);
+        cgroups.replace(mounts)?;
     }
     let path = config.pointer("/root/path").and_then(Value::as_str).context("root.path is missing")?;
     let rootfs = fs::canonicalize(original.join(path))?;

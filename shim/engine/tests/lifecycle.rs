@@ -1,5 +1,6 @@
 //! The engine's commands on real containers.
 
+mod cgroup_view;
 mod support;
 
 use std::fs;

@@ -1,0 +1,114 @@
+//! What a container sees at /sys/fs/cgroup: its own groups, once, and as read-only as it was asked for.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::Container;
+
+const SCRIPT: &str = "grep ' /sys/fs/cgroup' /proc/self/mountinfo | sed 's/^/mount: /'; \
+    find /sys/fs/cgroup -mindepth 2 -type d | sed 's/^/below: /'; \
+    cat /sys/fs/cgroup/*/cgroup.procs | sed 's/^/process: /'; \
+    touch /sys/fs/cgroup/x; mkdir /sys/fs/cgroup/pids/x; echo done; sleep 1000";
+
+/// A mount in a container: where, of what, with which options.
+struct Mounted {
+    root: String,
+    point: String,
+    options: String,
+    kind: String,
+}
+
+#[test]
+fn read_only_is_read_only() {
+    if !has_version_1() {
+        eprintln!("not tried: version 1 cgroups are not at /sys/fs/cgroup here");
+        return;
+    }
+    for namespace in [false, true] {
+        let text = look("ro", namespace);
+        let found = mounts(&text);
+        let points: BTreeSet<_> = found.iter().map(|mount| &mount.point).collect();
+        assert_eq!(points.len(), found.len(), "two mounts at one place: {text}");
+        for mount in &found {
+            assert!(mount.options.split(',').any(|option| option == "ro"), "{text}");
+        }
+        assert_eq!(text.matches("Read-only file system").count(), 2, "{text}");
+        assert_own_groups_only(&text, &found, namespace);
+    }
+}
+
+/// The control: what refuses above is the option.
+#[test]
+fn without_the_option_it_can_be_written_to() {
+    if !has_version_1() {
+        eprintln!("not tried: version 1 cgroups are not at /sys/fs/cgroup here");
+        return;
+    }
+    let text = look("nosuid", false);
+    assert!(!text.contains("Read-only file system"), "{text}");
+    // What was written is the container's own, not the node's.
+    assert!(!Path::new("/sys/fs/cgroup/x").exists());
+    let found = mounts(&text);
+    assert!(found.iter().any(|mount| mount.kind == "tmpfs" && mount.point == "/sys/fs/cgroup"), "{text}");
+    assert_own_groups_only(&text, &found, false);
+}
+
+#[track_caller]
+fn assert_own_groups_only(text: &str, found: &[Mounted], namespace: bool) {
+    let hierarchies: Vec<_> = found.iter().filter(|mount| mount.kind.starts_with("cgroup")).collect();
+    assert!(hierarchies.iter().any(|mount| mount.point == "/sys/fs/cgroup/pids"), "{text}");
+    for mount in &hierarchies {
+        // In a namespace of its own the container's group is called the root.
+        assert!(if namespace { mount.root == "/" } else { mount.root.ends_with("/c1") }, "{text}");
+        assert_ne!(mount.point, "/sys/fs/cgroup/systemd", "{text}");
+    }
+    // Other containers' groups would be below; processes outside of the PID namespace are called 0.
+    assert!(!text.contains("below: "), "{text}");
+    assert!(!text.lines().any(|line| line == "process: 0"), "{text}");
+    assert!(text.lines().any(|line| line == "process: 1"), "{text}");
+}
+
+/// What the script finds as root, without capabilities.
+fn look(option: &str, namespace: bool) -> String {
+    let c = Container::new("");
+    let mut spec = c.spec(SCRIPT);
+    spec["process"]["user"] = json!({ "uid": 0, "gid": 0 });
+    push(
+        &mut spec["mounts"],
+        json!({
+            "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+            "options": ["nosuid", "noexec", "nodev", "relatime", option]
+        }),
+    );
+    if namespace {
+        push(&mut spec["linux"]["namespaces"], json!({ "type": "cgroup" }));
+    }
+    c.write_spec(&spec);
+    c.running().wait_for("done")
+}
+
+fn push(list: &mut Value, item: Value) {
+    list.as_array_mut().unwrap().push(item);
+}
+
+fn mounts(text: &str) -> Vec<Mounted> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("mount: "));
+    lines
+        .map(|line| {
+            let fields: Vec<_> = line.split(' ').collect();
+            let end = fields.iter().position(|field| *field == "-").unwrap();
+            Mounted {
+                root: fields[3].into(),
+                point: fields[4].into(),
+                options: fields[5].into(),
+                kind: fields[end + 1].into(),
+            }
+        })
+        .collect()
+}
+
+fn has_version_1() -> bool {
+    Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists()
+}
