@@ -1,6 +1,8 @@
 //! What a container sees at /sys/fs/cgroup: its own groups, once, and as read-only as it was asked for.
 
 use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -70,9 +72,43 @@ fn assert_own_groups_only(text: &str, found: &[Mounted], namespace: bool) {
     assert!(text.lines().any(|line| line == "process: 1"), "{text}");
 }
 
+/// A user namespace may not look under the node's mounts: only the directory of mount points is another.
+#[test]
+fn in_a_user_namespace_the_hierarchies_are_read_only() {
+    if !has_version_1() {
+        eprintln!("not tried: version 1 cgroups are not at /sys/fs/cgroup here");
+        return;
+    }
+    let c = Container::new("");
+    // Its root is an ordinary user outside, and has to reach and fill its root file system.
+    for path in [c.dir.path(), &c.bundle(), &c.bundle().join("rootfs")] {
+        fs::set_permissions(path, Permissions::from_mode(0o711)).unwrap();
+    }
+    let text = look_into(c, "ro", |spec| {
+        push(&mut spec["linux"]["namespaces"], json!({ "type": "user" }));
+        for map in ["uidMappings", "gidMappings"] {
+            spec["linux"][map] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+        }
+    });
+    let found = mounts(&text);
+    assert!(found.iter().any(|mount| mount.kind == "tmpfs" && mount.point == "/sys/fs/cgroup"), "{text}");
+    for mount in found.iter().filter(|mount| mount.kind == "cgroup") {
+        assert!(mount.options.split(',').any(|option| option == "ro"), "{text}");
+    }
+    assert_eq!(text.matches("Read-only file system").count(), 1, "{text}");
+    assert_own_groups_only(&text, &found, false);
+}
+
 /// What the script finds as root, without capabilities.
 fn look(option: &str, namespace: bool) -> String {
-    let c = Container::new("");
+    look_into(Container::new(""), option, |spec| {
+        if namespace {
+            push(&mut spec["linux"]["namespaces"], json!({ "type": "cgroup" }));
+        }
+    })
+}
+
+fn look_into(c: Container, option: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut spec = c.spec(SCRIPT);
     spec["process"]["user"] = json!({ "uid": 0, "gid": 0 });
     push(
@@ -82,9 +118,7 @@ fn look(option: &str, namespace: bool) -> String {
             "options": ["nosuid", "noexec", "nodev", "relatime", option]
         }),
     );
-    if namespace {
-        push(&mut spec["linux"]["namespaces"], json!({ "type": "cgroup" }));
-    }
+    change(&mut spec);
     c.write_spec(&spec);
     c.running().wait_for("done")
 }
