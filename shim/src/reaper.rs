@@ -12,6 +12,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -24,6 +25,7 @@ use crate::sys::wait;
 /// How many exits of unknown pids are remembered at most.
 const MAX_UNCLAIMED: usize = 1024;
 
+const SIGKILL: u32 = 9;
 /// The status of a process whose end nobody has seen.
 pub const UNKNOWN_STATUS: u32 = 255;
 
@@ -212,6 +214,26 @@ impl Reaper {
     }
 }
 
+/// Kills the children of this process that have a pipe with one of these inodes open: what is left of a start whose
+/// engine was cut off before it could tell a pid. A stopped process dies too.
+pub fn kill_marked(marks: &[u64]) {
+    if marks.is_empty() {
+        return;
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    for pid in pids.filter(|pid| is_our_child(*pid) && has_open(*pid, marks)) {
+        tracing::warn!(pid, "a stage of an engine that was cut off is killed");
+        // Nothing reaps between the look and the signal: reaping happens in a task of this same thread.
+        let _ = crate::sys::signal::send(pid, SIGKILL);
+    }
+}
+
+fn has_open(pid: i32, inodes: &[u64]) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    descriptors.filter_map(|entry| fs::metadata(entry.path()).ok()).any(|file| inodes.contains(&file.ino()))
+}
+
 /// Whether `pid` is a child of this process, dead or alive.
 fn is_our_child(pid: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -287,6 +309,25 @@ mod tests {
         assert_eq!(watch.now(), None);
         child.kill().unwrap();
         assert_eq!(watch.wait().await.status, 137);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_children_with_the_mark_are_killed_stopped_ones_too() {
+        let _turn = CHILDREN.lock().await;
+        let reaper = Reaper::new();
+        reaper.run().unwrap();
+        let (marked_end, _keep) = std::io::pipe().unwrap();
+        let inode =
+            fs::metadata(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&marked_end))).unwrap().ino();
+        let mut sleep = Command::new("sleep");
+        let (other, mut unmarked) = reaper.spawn(sleep.arg("1000")).unwrap();
+        let (child, mut marked) = reaper.spawn(sleep.stdin(marked_end)).unwrap();
+        crate::sys::signal::send(i32::try_from(child.id()).unwrap(), 19).unwrap();
+        kill_marked(&[inode]);
+        assert_eq!(marked.wait().await.status, 137);
+        assert_eq!(unmarked.now(), None);
+        crate::sys::signal::send(i32::try_from(other.id()).unwrap(), 9).unwrap();
+        unmarked.wait().await;
     }
 
     #[tokio::test(flavor = "current_thread")]

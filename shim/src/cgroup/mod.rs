@@ -11,6 +11,7 @@ mod stats_v2;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 
@@ -20,6 +21,8 @@ use crate::sys;
 
 /// How often a dying group is signalled again, for processes that fork meanwhile.
 const ROUNDS: usize = 20;
+/// How long a killed process may need between two looks.
+const DYING: Duration = Duration::from_millis(25);
 /// More processes than this are not listed.
 const MAX_PIDS: usize = 1 << 20;
 const SIGKILL: u32 = 9;
@@ -75,6 +78,42 @@ impl Cgroup {
             }
         }
         cgroup
+    }
+
+    /// The groups that a container `id` has or would have at `path`, as its spec has it. None for a path that is not the
+    /// container's own, and for systemd's notation.
+    pub fn planned(id: &str, path: &str) -> Option<Self> {
+        let own = path.starts_with('/') && path.rsplit('/').next()?.contains(id) && !path.contains("..");
+        let mounts = own.then(|| fs::read_to_string("/proc/self/mountinfo").ok())??;
+        let mounts = mounts.lines().filter_map(Mount::parse);
+        let mut cgroup = Self::default();
+        for mount in mounts {
+            let directory = mount.point.join(path.trim_start_matches('/'));
+            if mount.unified {
+                cgroup.unified = Some(directory);
+            } else {
+                cgroup.v1.push((mount.controllers, directory));
+            }
+        }
+        Some(cgroup)
+    }
+
+    /// Kills what lives in the groups, and removes them. What dies keeps its group for a moment: that is waited for.
+    pub async fn remove(&self) {
+        let directories = self.v1.iter().map(|(_, directory)| directory).chain(&self.unified).collect::<Vec<_>>();
+        for _ in 0..ROUNDS {
+            let mut left = false;
+            for directory in &directories {
+                let group = Self { unified: Some((*directory).clone()), ..Self::default() };
+                group.kill_rest();
+                left |= !remove_groups(directory);
+            }
+            if !left {
+                return;
+            }
+            tokio::time::sleep(DYING).await;
+        }
+        tracing::warn!(?directories, "cgroups stay");
     }
 
     /// The v1 directory of `controller`.
@@ -172,6 +211,16 @@ fn collect_pids(directory: &Path, pids: &mut Vec<i32>) {
     }
 }
 
+/// Removes a group with those below it, if nobody is in it; says whether it is gone.
+fn remove_groups(directory: &Path) -> bool {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&entry.path());
+        }
+    }
+    fs::remove_dir(directory).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true)
+}
+
 struct Mount {
     root: String,
     point: PathBuf,
@@ -244,6 +293,14 @@ mod tests {
             let cgroup = Cgroup::parse(outside, mounts);
             assert_eq!(cgroup.processes(), None, "{outside}");
             assert!(!cgroup.signal_all(0));
+        }
+    }
+
+    #[test]
+    fn only_a_path_that_is_the_containers_own_is_planned() {
+        assert!(Cgroup::planned("abc", "/kubepods/pod1/abc").is_some());
+        for foreign in ["/kubepods/pod1", "/", "", "system.slice:cri-containerd:abc", "/abc/../abc", "abc"] {
+            assert_eq!(Cgroup::planned("abc", foreign), None, "{foreign:?}");
         }
     }
 

@@ -73,6 +73,13 @@ impl Prepared {
         self.confined
     }
 
+    /// What marks every process of the first start, if there is a launcher.
+    pub(crate) fn marks(&self) -> Vec<u64> {
+        let confined = self.confined.as_ref();
+        let init = confined.map(|confined| confined.init.lock().unwrap_or_else(PoisonError::into_inner));
+        init.and_then(|init| init.as_ref().map(Start::marks)).unwrap_or_default()
+    }
+
     fn plain() -> Self {
         Self { confined: None, fds: Vec::new(), undo: Undo { state: None } }
     }

@@ -30,6 +30,11 @@ impl Start {
         }
     }
 
+    /// What marks every process of this start, from the engine's first stage to the parked launcher.
+    pub(crate) fn marks(&self) -> Vec<u64> {
+        self.handover.pipes().map(Vec::from).unwrap_or_default()
+    }
+
     /// Waits until the launcher is parked. Can be waited for beside the engine.
     pub(crate) async fn parked(&mut self, watch: Option<ExitWatch>) -> Result<Ready, ZcError> {
         self.handover.parked(Instant::now() + LIMIT, death(watch)).await

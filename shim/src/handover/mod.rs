@@ -81,6 +81,14 @@ impl Handover {
         self.sandbox = Some(sandbox);
     }
 
+    /// The inodes of the hand-over's pipes: whatever process has one of them open belongs to this start.
+    ///
+    /// # Errors
+    /// The pipes cannot be looked at.
+    pub fn pipes(&self) -> std::io::Result<[u64; 2]> {
+        self.channel.inodes()
+    }
+
     /// Waits until the launcher is parked.
     ///
     /// `died` resolves when the started process ends, if it is known by then; a launcher that ends is noticed without it too,

@@ -21,11 +21,22 @@ use crate::confinement::{self, FloorOptions, refused};
 use crate::engine::{Engine, EngineError, Spawn};
 use crate::mounts::{IdMap, Rootfs};
 use crate::options::{Options, OptionsError};
+use crate::reaper;
 use crate::status::{TaskError, TaskResult};
 use crate::stdio::{self, Owner};
 
 /// How long a container that could not be created may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
+
+/// A container that the engine is asked for.
+struct Creation<'a> {
+    id: &'a str,
+    bundle: &'a Path,
+    /// What marks the processes of its start.
+    marks: Vec<u64>,
+    /// Where its cgroups will be.
+    planned: Option<Cgroup>,
+}
 
 impl Shim {
     pub(super) async fn create(self: Arc<Self>, request: CreateTaskRequest) -> TaskResult<CreateTaskResponse> {
@@ -45,6 +56,8 @@ impl Shim {
             .map_err(|error| TaskError::invalid_argument(format!("config.json: {error}")))?;
         let own_pid_namespace = own_pid_namespace(&spec);
         let start_hooks = spec.pointer("/hooks/poststart").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        let planned = spec.pointer("/linux/cgroupsPath").and_then(Value::as_str);
+        let planned = planned.and_then(|path| Cgroup::planned(&request.id, path));
         Leftover::write(&bundle, &options).map_err(io_error("write the options"))?;
         let owner = Owner {
             container: request.id.clone(),
@@ -76,7 +89,8 @@ impl Shim {
         let io =
             stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(io_error("open the standard streams"))?;
         let fds = std::mem::take(&mut prepared.fds);
-        let made = self.make_init(&engine, &request.id, &bundle, io, fds).await?;
+        let creation = Creation { id: &request.id, bundle: &bundle, marks: prepared.marks(), planned };
+        let made = self.make_init(&engine, creation, io, fds).await?;
 
         let cgroup = Cgroup::of(made.pid).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot tell the container's cgroup");
@@ -103,11 +117,11 @@ impl Shim {
     async fn make_init(
         &self,
         engine: &Engine,
-        id: &str,
-        bundle: &Path,
+        creation: Creation<'_>,
         mut io: stdio::Prepared,
         fds: Vec<FdMapping>,
     ) -> TaskResult<Made> {
+        let Creation { id, bundle, marks, planned } = creation;
         let hold = self.reaper.hold();
         let pid_file = bundle.join(bundle::INIT_PID);
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());
@@ -115,7 +129,12 @@ impl Shim {
             Spawn { bundle, pid_file: &pid_file, console_socket: console.as_deref(), stdio: io.engine_stdio(), fds };
         if let Err(error) = engine.create(id, spawn).await {
             if error.may_leave_something() {
+                reaper::kill_marked(&marks);
                 self.remove_from_engine(engine, id, bundle).await;
+                // An engine without state of the container leaves its groups.
+                if let Some(cgroup) = planned {
+                    cgroup.remove().await;
+                }
             }
             return Err(engine_error("OCI runtime create failed", &error));
         }

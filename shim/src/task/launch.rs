@@ -83,6 +83,13 @@ impl Call {
         }
     }
 
+    /// Kills the engine if it still runs, and waits until it is gone: its children are ours then.
+    pub(super) async fn end(&mut self, limit: Duration) {
+        self.abort();
+        // One that the kernel does not let go is left to it.
+        let _ = tokio::time::timeout(limit, self.result()).await;
+    }
+
     /// Kills the engine if it still runs.
     pub(super) fn abort(&self) {
         if let Some(engine) = &self.abort {

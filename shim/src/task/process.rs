@@ -176,7 +176,9 @@ impl Process {
     /// Sends a signal by pid. The pid is that of a child which we have not reaped, or nothing is sent.
     pub(crate) fn signal(&self, signal: u32) -> TaskResult<()> {
         let state = self.state.borrow();
-        if state.exit.is_some() {
+        // The watch knows in the very step in which the process is reaped; its number may be another one's afterwards.
+        let reaped = self.watch.get().is_some_and(|watch| watch.now().is_some());
+        if state.exit.is_some() || reaped {
             return Err(TaskError::not_found("process already finished: not found"));
         }
         if state.pid == 0 {

@@ -1,5 +1,6 @@
 //! Start: of a container's first process, and of execs.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ use super::exec::Spec;
 use super::launch::Call;
 use super::process::{Phase, Process};
 use crate::bundle;
-use crate::confinement::{Confined, refused};
+use crate::confinement::{Confined, Start, refused};
 use crate::engine::Spawn;
 use crate::status::{TaskError, TaskResult};
-use crate::stdio;
+use crate::{reaper, stdio, sys};
 
 const START_FAILED: &str = "OCI runtime start failed";
 const EXEC_FAILED: &str = "OCI runtime exec failed";
@@ -158,6 +159,7 @@ impl Shim {
             .begin_exec(&container.id, spec.path(), spawn)
             .map_err(|error| engine_error(EXEC_FAILED, &error))?;
         let mut engine = Call::new(running, EXEC_FAILED);
+        let marks = start.as_ref().map(Start::marks).unwrap_or_default();
         let launched = async {
             let parked = match start {
                 Some(mut start) => Some((engine.parked(&mut start, None).await?, start)),
@@ -175,10 +177,23 @@ impl Shim {
         }
         .await;
         if launched.is_err() {
-            engine.abort();
+            engine.end(GONE).await;
+            self.end_unclaimed(exec, &pid_file);
+            reaper::kill_marked(&marks);
             end(exec).await;
         }
         launched
+    }
+
+    /// Ends an exec whose engine had told its pid, and was cut off before anybody claimed it.
+    fn end_unclaimed(&self, exec: &Process, pid_file: &Path) {
+        if exec.watch().is_none()
+            && let Ok(pid) = bundle::read_pid(pid_file)
+            && self.reaper.adopt(pid).now().is_none()
+        {
+            // A child that is not reaped: the number is its own.
+            let _ = sys::signal::send(pid, SIGKILL);
+        }
     }
 }
 

@@ -45,6 +45,16 @@ launch() {
   setsid -f sh -c 'echo $$ >"$0"; exec sh -c "$1" "$2"' "$pid_file" "$1" "$state" <&3 3<&-
   until [ -s "$pid_file" ]; do sleep 0.01; done
 }
+if [ -e "$ctl/$verb.killed" ]; then
+  # Killed half-way, with a process in the container's groups that nobody knows.
+  path=$(sed 's/.*"cgroupsPath":"\([^"]*\)".*/\1/' "$bundle/config.json")
+  for hierarchy in $(awk '$3 ~ /^cgroup/ { print $2 }' /proc/mounts); do
+    mkdir "$hierarchy$path" && made=$hierarchy$path
+  done
+  setsid -f sh -c 'echo $$ >"$0/cgroup.procs"; exec sleep 1000' "$made"
+  until grep -q . "$made/cgroup.procs"; do sleep 0.01; done
+  kill -9 $$
+fi
 case $verb in
 create)
   mkdir -p "$state"
@@ -53,7 +63,10 @@ create)
   cp "$pid_file" "$state/pid"
   ;;
 start) touch "$state/go" ;;
-exec) launch "$(sed 's/.*"program":"\([^"]*\)".*/\1/' "$process")" ;;
+exec)
+  launch "$(sed 's/.*"program":"\([^"]*\)".*/\1/' "$process")"
+  [ -e "$ctl/exec.late" ] && exit 1
+  ;;
 kill) kill "-$signal" "$(cat "$state/pid")" ;;
 delete)
   [ -e "$state/pid" ] && kill -9 "$(cat "$state/pid")" 2>/dev/null

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use containerd_shim::api::CreateTaskRequest;
@@ -38,6 +39,44 @@ async fn an_engine_that_prints_garbage_is_an_error_of_bounded_length() {
     let (_, words) = code(rig.task.pause(soon(), &request).await);
     assert!(words.len() < 20_000, "{} bytes", words.len());
     assert_eq!(rig.status("c", "").await, Status::RUNNING);
+}
+
+#[tokio::test]
+async fn a_process_that_a_failed_exec_has_made_already_does_not_stay() {
+    let rig = Rig::start().await;
+    rig.run("c", "sleep 1000").await;
+    rig.exec("c", "e", "sleep 1000").await.unwrap();
+    rig.order("exec.late", "");
+    code(rig.start_task("c", "e").await);
+    let pid = fs::read_to_string(rig.dir.path().join("c/e.pid")).unwrap();
+    rig.gone(pid.trim().parse().unwrap()).await;
+    assert_eq!(rig.status("c", "").await, Status::RUNNING);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_killed_leaves_no_process_and_no_cgroup() {
+    let rig = Rig::start().await;
+    let id = format!("zerocap-test-{}", std::process::id());
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let groups = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .filter(|fields| fields[2].starts_with("cgroup"))
+        .map(|fields| Path::new(fields[1]).join(&id))
+        .collect::<Vec<_>>();
+    if groups.is_empty() || groups.iter().any(|group| fs::create_dir(group).is_err()) {
+        writeln!(std::io::stderr(), "SKIPPED: cgroups cannot be made here").unwrap();
+        return;
+    }
+    groups.iter().for_each(|group| fs::remove_dir(group).unwrap());
+    let request = rig.create_request(&id, "true");
+    let spec = format!(r#"{{"linux":{{"cgroupsPath":"/{id}","namespaces":[]}}}}"#);
+    fs::write(rig.dir.path().join(&id).join("config.json"), spec).unwrap();
+    rig.order("create.killed", "");
+    let (_, words) = code(rig.task.create(soon(), &request).await);
+    assert!(words.contains("killed by signal 9"), "{words}");
+    let left = groups.iter().filter(|group| group.exists()).collect::<Vec<_>>();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test]
