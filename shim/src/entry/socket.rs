@@ -75,7 +75,12 @@ mod tests {
         assert_eq!(mode, 0o600);
         assert!(matches!(join_or_take(&address).unwrap(), Group::Alive));
         drop(listener);
-        assert!(matches!(join_or_take(&address).unwrap(), Group::Ours(_)));
+        // A child that another test is just starting has a copy of the listener until it executes.
+        let taken = (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            matches!(join_or_take(&address).unwrap(), Group::Ours(_))
+        });
+        assert!(taken);
     }
 
     #[test]
