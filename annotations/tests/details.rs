@@ -172,14 +172,14 @@ fn what_may_be_executed_may_be_read() {
 fn listed_programs_bind_programs_in_memory_or_the_report_says_so() {
     const MEMFD_CREATE: u32 = 319;
     const NOEXEC_SEAL: u64 = 8;
-    const CASES: [(&[(&str, &str)], bool, bool); 4] = [
-        (&[("network-enforcement", "platform"), ("zerocap.io/fs-execute", "/bin")], true, false),
-        (&[("zerocap.io/seccomp", "general"), ("zerocap.io/fs-execute", "/bin")], true, false),
-        (&[("zerocap.io/fs-execute", "/bin")], false, true),
-        (&[("network-enforcement", "platform"), ("zerocap.io/fs-read", "/bin")], false, false),
+    let cases = [
+        ([("network-enforcement", "platform"), ("zerocap.io/fs-execute", "/bin")], true, false),
+        ([("zerocap.io/seccomp", "general"), ("zerocap.io/fs-execute", "/bin")], true, false),
+        ([("network-enforcement", "cluster"), ("zerocap.io/fs-execute", "/bin")], false, true),
+        ([("network-enforcement", "platform"), ("zerocap.io/fs-read", "/bin")], false, false),
     ];
-    for (annotations, sealed, said) in CASES {
-        let policy = pod_with(annotations).container("c1", &map(annotations)).expect("a policy");
+    for (annotations, sealed, said) in cases {
+        let policy = pod_with(&annotations).container("c1", &map(&annotations)).expect("a policy");
         let confined = confine(&workload_spec(), Target::Init, &policy, &host()).expect("a confinement");
         let filters = Filters::oci(&confined.spec).and_plan(confined.plan.as_ref());
         let answer = |flags| {
