@@ -17,6 +17,8 @@ def images(busybox: bytes):
     yield oci.Image("fight-dangling", files().link("/.zerocap", "/nowhere/at/all"), **shell)
     yield oci.Image("fight-file", files().add("/.zerocap", "not a directory\n"), **shell)
     yield oci.Image("fight-folder", files().add("/.zerocap/launcher", FAKE_LAUNCHER, 0o755), **shell)
+    # What a path list or a volume would lead through.
+    yield oci.Image("fight-listed", files().link("/listed", "/"), **shell)
     # What programs expect and images lack.
     yield oci.Image("fight-bare", oci.Files().busybox(busybox), **shell)
     yield oci.Image("fight-nopath", files(), env=["PATH="], command=["/bin/sh"])

@@ -9,6 +9,7 @@ mod floor;
 mod frozen;
 mod handover;
 mod images;
+mod lists;
 mod often;
 mod refused;
 mod status;
@@ -146,6 +147,7 @@ fn main() -> ExitCode {
     confined::add(&mut suite);
     works::add(&mut suite);
     images::add(&mut suite);
+    lists::add(&mut suite);
     refused::add(&mut suite);
     status::add(&mut suite);
     frozen::add(&mut suite);
