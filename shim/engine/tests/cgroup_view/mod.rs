@@ -12,7 +12,7 @@ use crate::support::Container;
 const SCRIPT: &str = "grep ' /sys/fs/cgroup' /proc/self/mountinfo | sed 's/^/mount: /'; \
     find /sys/fs/cgroup -mindepth 2 -type d | sed 's/^/below: /'; \
     cat /sys/fs/cgroup/*/cgroup.procs | sed 's/^/process: /'; \
-    touch /sys/fs/cgroup/x; mkdir /sys/fs/cgroup/pids/x; echo done; sleep 1000";
+    touch /sys/fs/cgroup/x; mkdir /sys/fs/cgroup/pids/x && rmdir /sys/fs/cgroup/pids/x; echo done; sleep 1000";
 
 /// A mount in a container: where, of what, with which options.
 struct Mounted {
