@@ -17,15 +17,14 @@ pub fn add(suite: &mut Suite) {
     suite.each("lists::swapped_for_writing", &ENGINES, swapped_for_writing);
     suite.each("lists::swapped_below_a_volume", &ENGINES, swapped_below_a_volume);
     suite.each("lists::terminals", &ENGINES, terminals);
-    let rows: [(&str, fn(PodBuilder<'_>) -> PodBuilder<'_>); 3] = [
-        ("read", |pod| pod.annotate("zerocap.io/fs-read", "/bin,/etc,/listed")),
-        ("write", |pod| pod.annotate("zerocap.io/fs-write", "/listed")),
-        ("execute", |pod| pod.annotate("zerocap.io/fs-execute", "/bin,/listed/bin")),
-    ];
-    for (name, build) in rows {
+    for (name, knob, paths) in [
+        ("read", "zerocap.io/fs-read", "/bin,/etc,/listed"),
+        ("write", "zerocap.io/fs-write", "/listed"),
+        ("execute", "zerocap.io/fs-execute", "/bin,/listed/bin"),
+    ] {
         for handler in ENGINES {
             suite.with(format!("lists::link_in_the_image::{name}::{handler}"), handler, move |node| {
-                link_in_the_image(node, build(node.pod(handler).platform()))
+                link_in_the_image(node, node.pod(handler).platform().annotate(knob, paths))
             });
         }
     }
