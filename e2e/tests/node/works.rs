@@ -163,7 +163,8 @@ fn pre_stop_kills_init(node: &Node, handler: &str) -> TestResult {
     // Before its trap stands, pid 1 ignores the signal.
     ensure!(wait_for_log(&main, "ready")?, "the shell does not get ready");
     let output = main.exec(&["kill", "-TERM", "1"])?;
-    ensure!(output.code == 0, "kill -TERM 1: {}", output.stderr);
+    // 137: init may be gone, and with it its PID namespace, before `kill` has ended.
+    ensure!([0, 137].contains(&output.code), "kill -TERM 1: {} {}", output.code, output.stderr);
     ensure_eq!(main.wait(Duration::from_secs(5))?, 5, "init's exit code");
     Ok(())
 }
