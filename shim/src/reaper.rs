@@ -309,6 +309,7 @@ mod tests {
         assert_eq!(watch.now(), None);
         child.kill().unwrap();
         assert_eq!(watch.wait().await.status, 137);
+        assert!(child.wait().is_err(), "the reaper has it already");
     }
 
     #[tokio::test(flavor = "current_thread")]
