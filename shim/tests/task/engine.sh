@@ -65,7 +65,7 @@ create)
 start) touch "$state/go" ;;
 exec)
   launch "$(sed 's/.*"program":"\([^"]*\)".*/\1/' "$process")"
-  [ -e "$ctl/exec.late" ] && exit 1
+  if [ -e "$ctl/exec.late" ]; then exit 1; fi
   ;;
 kill) kill "-$signal" "$(cat "$state/pid")" ;;
 delete)
