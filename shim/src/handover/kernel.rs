@@ -94,8 +94,13 @@ mod tests {
 
     #[test]
     fn descriptors_come_in_order() {
-        // A child: in this process other tests open and close.
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        use std::io::{Read, Write};
+        use std::process::{Command, Stdio};
+
+        // A child: in this process other tests open and close. It has settled once it answers.
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let open = descriptors(child.id().cast_signed()).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
