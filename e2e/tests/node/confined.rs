@@ -1,7 +1,9 @@
 //! Every process of an annotated pod is confined: five empty capability sets, no new privileges, seccomp filters.
 
+use std::time::{Duration, Instant};
+
 use zerocap_e2e::process::Status;
-use zerocap_e2e::{Node, Pod, TestResult, ensure};
+use zerocap_e2e::{Container, Node, Outcome, Pod, TestResult, ensure};
 
 use crate::{ENGINES, Suite};
 
@@ -77,7 +79,7 @@ fn terminal_exec(node: &Node, handler: &str) -> TestResult {
 fn init_container(node: &Node, handler: &str) -> TestResult {
     let pod = platform(node, handler)?;
     let container = pod.container("setup").command(&SHOW).start()?;
-    let code = container.wait(std::time::Duration::from_secs(20))?;
+    let code = container.wait(Duration::from_secs(20))?;
     ensure!(code == 0, "the init container ended with {code}");
     check(&Status::parse(&container.log()?), "the init container")
 }
@@ -92,11 +94,25 @@ fn pause(node: &Node, handler: &str) -> TestResult {
 fn not_asked(node: &Node, handler: &str) -> TestResult {
     let pod = node.pod(handler).start()?;
     let container = pod.sleeper("main")?;
-    let status = container.kernel_status()?;
+    let status = once_it_runs(&container, "sleep")?;
     ensure!(status.get("Seccomp_filters") == "1", "an ordinary pod has {} filters", status.get("Seccomp_filters"));
     let output = container.sh("ls -d /.zerocap")?;
     ensure!(output.code != 0, "an ordinary pod has our folder");
     Ok(())
+}
+
+/// The state of an ordinary container's init once it is this program. Engines call a container running when they have told
+/// it to go on, and crun loads the profile after that; a confined start returns only when the program runs.
+fn once_it_runs(container: &Container, program: &str) -> Result<Status, Outcome> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let status = container.kernel_status()?;
+        if status.get("Name") == program {
+            return Ok(status);
+        }
+        ensure!(Instant::now() < deadline, "init is {:?} after ten seconds, not {program}", status.get("Name"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A container that runs as uid 0 loses its capabilities too, or is refused with a reason.
