@@ -77,6 +77,10 @@ pub enum Command {
     /// Show what the kernel of this machine can enforce, and what is missing
     #[command(after_long_help = CHECK)]
     Check(Check),
+    /// Write, read and compare system call filters, and run programs under them
+    ///
+    /// A profile is a preset, a list in TOML, an OCI profile in JSON, or a compiled filter; every command takes any.
+    Seccomp(crate::seccomp::Arguments),
     /// Print a completion script for a shell
     ///
     /// For bash: zerocap completion bash > /etc/bash_completion.d/zerocap

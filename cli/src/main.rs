@@ -10,6 +10,7 @@ mod failure;
 mod input;
 mod out;
 mod rights;
+mod seccomp;
 mod status;
 mod table;
 mod this_host;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Explain(a) => explain::run(&a),
         Command::Status(a) => status::run(&a),
         Command::Check(a) => check::run(&a),
+        Command::Seccomp(a) => seccomp::run(&a),
         Command::Completion(a) => completion::run(&a),
     };
     match result {

@@ -2,13 +2,18 @@
 //!
 //! * [`oci`] reads `linux.seccomp` as runc and libseccomp mean it, and narrows it by name.
 //! * [`preset`] has the filters of the last layer, compiled when zerocap was built.
+//! * [`by_name`] writes a profile as OCI JSON, as far as that can carry it.
+//! * `written` (feature `intent`) has the presets as they are written, with their reasons.
 //! * [`compile`] turns any [`Profile`] into a filter, [`interpret`] runs one without a kernel.
 
 #![forbid(unsafe_code)]
 
+pub mod by_name;
 mod launcher;
 pub mod oci;
 pub mod preset;
+#[cfg(feature = "intent")]
+pub mod written;
 
 pub use launcher::LAUNCHER_CALLS;
 pub use oci::Error;

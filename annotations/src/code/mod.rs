@@ -14,6 +14,7 @@
 //! | ZC07xx | [`verify`]: what the kernel shows of the parked process |
 //! | ZC08xx | [`engine`]: runc, crun, youki, zerocap-engine |
 //! | ZC09xx | [`node`]: state directory, files, command line |
+//! | ZC10xx | [`filter`]: profiles and filters of `zerocap seccomp` |
 
 use std::fmt;
 
@@ -39,6 +40,7 @@ macro_rules! codes {
 
 pub mod annotation;
 pub mod engine;
+pub mod filter;
 pub mod floor;
 pub mod handover;
 pub mod node;
@@ -102,6 +104,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         verify::ENTRIES,
         engine::ENTRIES,
         node::ENTRIES,
+        filter::ENTRIES,
     ]
     .into_iter()
     .flatten()

@@ -25,13 +25,15 @@
 mod arguments;
 mod constants;
 mod error;
+mod near;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use arguments::{Argument, arguments};
-pub use constants::{all as constants, constant, errno};
+pub use constants::{all as constants, constant, errno, errno_name};
 pub use error::IntentError;
+pub use near::closest;
 
 use crate::{Action, Arch, Clause, Decision, Profile, Syscall, Table, names};
 
@@ -82,6 +84,24 @@ impl Intent {
     /// [`IntentError`] names the place and what is wrong there.
     pub fn parse_with(text: &str, bases: &dyn Fn(&str) -> Option<String>) -> Result<Self, IntentError> {
         read::intent(text, bases, 0)
+    }
+
+    /// The answer to calls of the tables that have no line.
+    #[must_use]
+    pub fn known(&self) -> Action {
+        self.known
+    }
+
+    /// The answer to numbers that the tables do not have.
+    #[must_use]
+    pub fn unknown(&self) -> Action {
+        self.unknown
+    }
+
+    /// The answer to calls of another ABI.
+    #[must_use]
+    pub fn foreign(&self) -> Action {
+        self.foreign
     }
 
     /// Calls that the profile says something about, with the reason.

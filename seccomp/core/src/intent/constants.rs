@@ -12,6 +12,12 @@ pub fn errno(name: &str) -> Option<u16> {
     find(ERRNOS, name).and_then(|number| u16::try_from(number).ok())
 }
 
+/// The name of an error number.
+#[must_use]
+pub fn errno_name(number: u16) -> Option<&'static str> {
+    ERRNOS.iter().find(|(_, value)| *value == u64::from(number)).map(|(name, _)| *name)
+}
+
 /// Every constant, for tests and documentation.
 pub fn all() -> impl Iterator<Item = (&'static str, u64)> {
     CONSTANTS.iter().chain(ERRNOS).copied()

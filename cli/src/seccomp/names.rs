@@ -1,0 +1,89 @@
+//! Words on the command line: architectures, knobs, actions.
+
+use clap::Args;
+use std::collections::BTreeSet;
+use zerocap_annotations::{ZcError, code};
+
+use zerocap_seccomp::intent::{self, Intent};
+use zerocap_seccomp::{Action, Arch, lookup};
+
+use crate::failure::Failure;
+
+/// Which variant of a profile.
+#[derive(Debug, Args)]
+pub struct Variant {
+    /// The architecture of the kernel: x86_64 or aarch64
+    #[arg(long, value_name = "ARCH", value_parser = native, default_value = here())]
+    pub arch: Arch,
+
+    /// Switch a knob of the profile on; may be given several times. `none` switches all off
+    ///
+    /// Without it, a profile that has the knob `unix` has it on, and nothing else.
+    #[arg(long, value_name = "NAME")]
+    pub knob: Vec<String>,
+}
+
+impl Variant {
+    /// The knobs that are on, of those that a profile has.
+    pub fn on<'a>(&'a self, known: &'a [String]) -> Result<Vec<&'a str>, Failure> {
+        let known = || known.iter().map(String::as_str);
+        if self.knob.is_empty() {
+            return Ok(known().filter(|knob| *knob == "unix").collect());
+        }
+        if self.knob == ["none"] {
+            return Ok(Vec::new());
+        }
+        match self.knob.iter().find(|knob| !known().any(|name| name == knob.as_str())) {
+            None => Ok(self.knob.iter().map(String::as_str).collect()),
+            Some(other) => {
+                let message = format!("the profile has no knob {other}");
+                let names: Vec<&str> = known().collect();
+                let hint =
+                    if names.is_empty() { "it has none".into() } else { format!("it has: {}", names.join(", ")) };
+                Err(Failure::bad_input(ZcError::new(code::filter::KNOB, message, hint)))
+            }
+        }
+    }
+}
+
+fn here() -> &'static str {
+    Arch::native().unwrap_or(Arch::X86_64).name()
+}
+
+fn native(name: &str) -> Result<Arch, String> {
+    Arch::from_name(name)
+        .filter(|arch| Arch::NATIVE.contains(arch))
+        .ok_or_else(|| format!("write one of: {}", Arch::NATIVE.map(Arch::name).join(", ")))
+}
+
+/// An action as lists in TOML write it.
+pub fn action(action: Action) -> String {
+    match action {
+        Action::Allow => "allow".to_owned(),
+        Action::Log => "log".to_owned(),
+        Action::Trace(data) => format!("trace({data})"),
+        Action::Notify => "notify".to_owned(),
+        Action::Errno(number) => errno(number),
+        Action::Trap => "trap".to_owned(),
+        Action::KillThread => "kill-thread".to_owned(),
+        Action::KillProcess => "kill-process".to_owned(),
+    }
+}
+
+/// The name of an error number, if it has one here.
+pub fn errno(number: u16) -> String {
+    intent::errno_name(number).map_or_else(|| format!("errno {number}"), str::to_owned)
+}
+
+/// What a profile says of a call, over all of its knobs.
+pub fn answer(intent: &Intent, call: &str) -> String {
+    let on: BTreeSet<&str> = intent.knobs.iter().map(String::as_str).collect();
+    let decide = |on| lookup(call).map(|call| intent.decision(call, on));
+    match (decide(&on), decide(&BTreeSet::new())) {
+        (Some(all), Some(none)) if all == none => match all.unconditional() {
+            Some(single) => action(single),
+            None => "by argument".to_owned(),
+        },
+        _ => "by knob".to_owned(),
+    }
+}

@@ -1,0 +1,188 @@
+//! A profile that a person names: a preset, a list in TOML, OCI JSON, or a compiled filter.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+
+use serde_json::Value;
+use zerocap_annotations::{ZcError, code};
+use zerocap_seccomp::intent::Intent;
+use zerocap_seccomp::preset::Preset;
+use zerocap_seccomp::{Gate, Insn, Profile, check, compile, oci, written};
+
+use super::names::Variant;
+use crate::failure::Failure;
+use crate::table::clean;
+
+/// Far above any real profile; config.json is the largest.
+const LIMIT: u64 = 16 << 20;
+/// Bytes of one instruction.
+const INSN: usize = 8;
+
+/// A profile with where it comes from.
+#[derive(Debug)]
+pub struct Source {
+    /// As it was named.
+    pub name: String,
+    /// What it is.
+    pub content: Content,
+}
+
+/// The forms of a profile.
+#[derive(Debug)]
+pub enum Content {
+    /// A preset or a list, with reasons.
+    Written(Box<Intent>),
+    /// An OCI profile.
+    Oci(Box<Profile>),
+    /// A compiled filter.
+    Compiled(Vec<Insn>),
+}
+
+impl Source {
+    /// Reads what a word of the command line names; `-` is stdin.
+    pub fn open(name: &str) -> Result<Self, Failure> {
+        if let Some(preset) = Preset::from_name(name) {
+            let intent = written::preset(preset).map_err(|error| not_understood(name, &error.to_string(), ""))?;
+            return Ok(Self { name: name.to_owned(), content: Content::Written(Box::new(intent)) });
+        }
+        let bytes = read(name)?;
+        let name = clean(name);
+        let content = match std::str::from_utf8(&bytes) {
+            _ if bytes.iter().all(u8::is_ascii_whitespace) => {
+                return Err(not_understood(&name, "the file is empty", "give a profile"));
+            }
+            // Every instruction of a filter has a zero byte, no text has one.
+            _ if bytes.contains(&0) => compiled(&name, &bytes)?,
+            Err(error) => {
+                let problem = format!("neither text nor a filter: byte {} is not UTF-8", error.valid_up_to());
+                return Err(not_understood(&name, &problem, "give a list in TOML, OCI JSON or a compiled filter"));
+            }
+            Ok(text) if text.trim_start().starts_with(['{', '[']) && json_rather_than_toml(text) => oci(&name, text)?,
+            Ok(text) => {
+                let intent = written::read(text).map_err(|error| not_understood(&name, &error.to_string(), ""))?;
+                Content::Written(Box::new(intent))
+            }
+        };
+        Ok(Self { name, content })
+    }
+
+    /// The knobs that it has.
+    pub fn knobs(&self) -> &[String] {
+        match &self.content {
+            Content::Written(intent) => &intent.knobs,
+            Content::Oci(_) | Content::Compiled(_) => &[],
+        }
+    }
+
+    /// What it means, where that is written down and not only compiled.
+    pub fn profile(&self, variant: &Variant) -> Result<Option<Profile>, Failure> {
+        let on: BTreeSet<&str> = variant.on(self.knobs())?.into_iter().collect();
+        Ok(match &self.content {
+            Content::Written(intent) => Some(intent.profile(variant.arch, &on)),
+            Content::Oci(profile) => Some(Profile::clone(profile)),
+            Content::Compiled(_) => None,
+        })
+    }
+
+    /// The filter. It admits nothing by cookie: who loads it has to be able to execute the program under it.
+    pub fn filter(&self, variant: &Variant) -> Result<Vec<Insn>, Failure> {
+        match (self.profile(variant)?, &self.content) {
+            (None, Content::Compiled(insns)) => Ok(insns.clone()),
+            (profile, _) => {
+                let profile = profile.unwrap_or_else(Profile::unconfined);
+                let program = compile(&profile, variant.arch, Gate::None).map_err(|error| {
+                    let message = format!("{}: {error}", self.name);
+                    Failure::bad_input(ZcError::new(code::filter::NOT_COMPILABLE, message, "use a smaller profile"))
+                })?;
+                Ok(program.insns)
+            }
+        }
+    }
+}
+
+/// The bytes of a file, which may be any kind of file and of any size.
+fn read(name: &str) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| {
+        let shown = clean(name);
+        let missing = error.kind() == io::ErrorKind::NotFound && !name.contains('/');
+        Failure::bad_input(if missing {
+            let hint = match closest(name) {
+                Some(preset) => format!("did you mean {preset}?"),
+                None => format!("the presets are: {}", Preset::ALL.map(Preset::name).join(", ")),
+            };
+            ZcError::new(code::filter::NO_SUCH_PROFILE, format!("{shown} is neither a preset nor a file"), hint)
+        } else {
+            ZcError::new(code::node::FILE_UNREADABLE, format!("{shown}: {error}"), "correct the path")
+        })
+    };
+    let mut bytes = Vec::new();
+    let source: Box<dyn Read> =
+        if name == "-" { Box::new(io::stdin()) } else { Box::new(File::open(name).map_err(failed)?) };
+    source.take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LIMIT {
+        let message = format!("{} is larger than {} MiB", clean(name), LIMIT >> 20);
+        return Err(Failure::bad_input(ZcError::new(code::node::TOO_LARGE, message, "give a smaller file")));
+    }
+    Ok(bytes)
+}
+
+fn closest(name: &str) -> Option<&'static str> {
+    zerocap_seccomp::intent::closest(name, Preset::ALL.map(Preset::name))
+}
+
+/// A TOML table header begins with a bracket as well, but closes it on the same line.
+fn json_rather_than_toml(text: &str) -> bool {
+    let first = text.trim_start();
+    first.starts_with('{') || serde_json::from_str::<serde::de::IgnoredAny>(first).is_ok()
+}
+
+fn compiled(name: &str, bytes: &[u8]) -> Result<Content, Failure> {
+    let hint = "a compiled filter is whole instructions of 8 bytes, in this machine's byte order";
+    if !bytes.len().is_multiple_of(INSN) {
+        let problem = format!("{} bytes are neither text nor a compiled filter", bytes.len());
+        return Err(not_understood(name, &problem, hint));
+    }
+    let insns: Vec<Insn> = bytes
+        .chunks_exact(INSN)
+        .filter_map(|chunk| <[u8; INSN]>::try_from(chunk).ok())
+        .map(|[a, b, jt, jf, c, d, e, f]| Insn {
+            code: u16::from_ne_bytes([a, b]),
+            jt,
+            jf,
+            k: u32::from_ne_bytes([c, d, e, f]),
+        })
+        .collect();
+    check(&insns)
+        .map_err(|error| not_understood(name, &format!("the kernel would refuse this filter: {error}"), hint))?;
+    Ok(Content::Compiled(insns))
+}
+
+/// An OCI profile by itself, or the one of a config.json.
+fn oci(name: &str, text: &str) -> Result<Content, Failure> {
+    let document: Value =
+        serde_json::from_str(text).map_err(|error| not_understood(name, &error.to_string(), "correct that place"))?;
+    let seccomp = match document.get("linux") {
+        Some(linux) => linux.get("seccomp").unwrap_or(&Value::Null),
+        None => &document,
+    };
+    let hint = "write it as the OCI runtime specification has it";
+    let profile = oci::read(seccomp).map_err(|error| not_understood(name, &error.to_string(), hint))?;
+    Ok(Content::Oci(Box::new(profile)))
+}
+
+fn not_understood(name: &str, problem: &str, hint: &str) -> Failure {
+    let message = format!("{name}: {problem}");
+    Failure::bad_input(ZcError::new(code::filter::PROFILE, message, hint))
+}
+
+/// A filter as bubblewrap and the kernel take it.
+pub fn bytes(insns: &[Insn]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(insns.len() * INSN);
+    for insn in insns {
+        bytes.extend(insn.code.to_ne_bytes());
+        bytes.extend([insn.jt, insn.jf]);
+        bytes.extend(insn.k.to_ne_bytes());
+    }
+    bytes
+}
