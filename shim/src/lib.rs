@@ -9,7 +9,6 @@ mod confinement;
 pub mod engine;
 pub mod entry;
 pub mod events;
-pub mod handover;
 mod log;
 mod mounts;
 pub mod options;
@@ -18,3 +17,5 @@ pub mod status;
 pub mod stdio;
 pub mod sys;
 pub mod task;
+
+pub use zerocap_handover as handover;

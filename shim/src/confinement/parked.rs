@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use zerocap_annotations::ZcError;
 use zerocap_plan::record::Ready;
 
-use super::{Confined, Start, report};
+use super::{Confined, Start};
 use crate::handover::{Death, Identity, Verified};
 use crate::reaper::ExitWatch;
 
@@ -54,7 +54,7 @@ impl Confined {
         let Cleared { start, ready, launcher, verified } = cleared;
         let expect = start.expect;
         start.handover.go(pid, &ready, launcher, Instant::now() + LIMIT, death(Some(watch))).await?;
-        self.record(report::rows(&verified, &expect));
+        self.record(crate::handover::rows(&verified, &expect));
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod channel;
 mod failure;
 mod kernel;
 mod place;
+mod rows;
 mod verify;
 
 use std::future::Future;
@@ -29,6 +30,7 @@ use channel::Channel;
 pub use channel::ChildFds;
 use failure::Workload;
 pub use place::free_mount_point;
+pub use rows::rows;
 pub use verify::{Identity, Verified};
 use verify::{Results, Surroundings};
 

@@ -68,7 +68,7 @@ pub struct Verified {
 }
 
 /// The capability sets of the status file.
-const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+pub(crate) const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
 /// What a parked launcher has open.
 const DESCRIPTORS: [i32; 5] = [0, 1, 2, RECORD_FD, GO_FD];
 
