@@ -82,6 +82,27 @@ impl Action {
         matches!(self, Self::Errno(_) | Self::Trap | Self::KillThread | Self::KillProcess)
     }
 
+    /// A number below 2^31 for this answer, as the kernel takes it: an errno that it cuts down is the one that it gives.
+    pub(crate) const fn code(self) -> u32 {
+        let (kind, data) = Self::from_ret(self.ret()).rank();
+        (kind as u32) << 16 | data as u32
+    }
+
+    /// The answer with this code.
+    pub(crate) const fn from_code(code: u32) -> Self {
+        let data = (code & DATA) as u16;
+        match code >> 16 {
+            0 => Self::Allow,
+            1 => Self::Log,
+            2 => Self::Trace(data),
+            3 => Self::Notify,
+            4 => Self::Errno(data),
+            5 => Self::Trap,
+            6 => Self::KillThread,
+            _ => Self::KillProcess,
+        }
+    }
+
     const fn rank(self) -> (u8, u16) {
         match self {
             Self::Allow => (0, 0),
@@ -151,6 +172,7 @@ mod tests {
     fn values_survive_the_round_trip() {
         for action in ALL {
             assert_eq!(Action::from_ret(action.ret()), action);
+            assert_eq!(Action::from_code(action.code()), action);
         }
         assert_eq!(Action::from_ret(RET_ERRNO | 0xffff), Action::Errno(MAX_ERRNO));
         assert_eq!(Action::from_ret(0x1234_0000), Action::KillProcess);

@@ -3,12 +3,11 @@
 
 use crate::compile::MAX_INSNS;
 use crate::insn::opcode as op;
+use crate::interpret::DATA_LEN;
 use crate::{Insn, InterpretError};
 
 /// Words of scratch memory (`BPF_MEMWORDS`).
-const MEMORY: u32 = 16;
-/// Size of `struct seccomp_data` in bytes.
-const DATA_LEN: u32 = 64;
+pub(crate) const MEMORY: u32 = 16;
 
 /// Why the kernel would refuse a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -267,6 +267,7 @@ impl<'a> Compiler<'a> {
             Test::Le(v) => self.greater(arg, wide, *v, false, no, yes),
             Test::Lt(v) => self.greater(arg, wide, *v, true, no, yes),
             Test::MaskedEq { mask, datum } => self.equal(arg, wide, *mask, *datum, yes, no),
+            Test::MaskedNe { mask, datum } => self.equal(arg, wide, *mask, *datum, no, yes),
             Test::OneOf { mask, values } if wide => {
                 values.iter().rev().fold(no, |next, value| self.equal(arg, true, *mask, *value, yes, next))
             }

@@ -45,6 +45,13 @@ pub enum Test {
         /// What they have to be.
         datum: u64,
     },
+    /// value & mask != datum: some bit of the mask differs. With a mask of one bit or a datum of 0, "any of these bits".
+    MaskedNe {
+        /// The bits that count.
+        mask: u64,
+        /// What they must not be.
+        datum: u64,
+    },
     /// value & mask is one of these. An empty list never holds.
     OneOf {
         /// The bits that count.
@@ -79,6 +86,7 @@ impl Condition {
             Test::Gt(v) => Test::Gt(v & cut),
             Test::Ge(v) => Test::Ge(v & cut),
             Test::MaskedEq { mask, datum } => Test::MaskedEq { mask: mask & cut, datum: datum & mask & cut },
+            Test::MaskedNe { mask, datum } => Test::MaskedNe { mask: mask & cut, datum: datum & mask & cut },
             Test::OneOf { mask, values } => {
                 // A value outside the mask can never be met: it is dropped, not cut.
                 let mut values: Vec<u64> = values.into_iter().map(|v| v & cut).filter(|v| v & !mask == 0).collect();
@@ -120,6 +128,7 @@ impl Condition {
             Test::Gt(v) => value > *v,
             Test::Ge(v) => value >= *v,
             Test::MaskedEq { mask, datum } => value & mask == *datum,
+            Test::MaskedNe { mask, datum } => value & mask != *datum,
             Test::OneOf { mask, values } => values.binary_search(&(value & mask)).is_ok(),
         }
     }

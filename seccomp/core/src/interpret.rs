@@ -17,7 +17,7 @@ pub struct SeccompData {
 }
 
 /// Size of `struct seccomp_data` in bytes.
-const DATA_LEN: u32 = 64;
+pub(crate) const DATA_LEN: u32 = 64;
 /// Words of scratch memory (`BPF_MEMWORDS`).
 const MEMORY: usize = 16;
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod algebra;
 mod arch;
 mod asm;
 mod check;
@@ -13,12 +14,15 @@ mod combine;
 mod compile;
 mod condition;
 mod gate;
+mod graph;
 mod insn;
 #[cfg(feature = "intent")]
 pub mod intent;
 mod interpret;
 mod profile;
+mod region;
 mod syscalls;
+pub mod walk;
 
 pub use action::{Action, MAX_ERRNO, stack};
 pub use arch::Arch;

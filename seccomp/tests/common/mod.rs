@@ -1,6 +1,8 @@
 //! Walking a filter: which system calls, and which arguments around every value that a profile compares with.
 #![allow(dead_code)]
 
+pub mod generate;
+
 use std::collections::BTreeSet;
 
 use zerocap_seccomp::{
@@ -13,7 +15,7 @@ pub fn boundary_values(condition: &Condition) -> Vec<u64> {
     let mut values: BTreeSet<u64> = BTreeSet::from([0, 1, u64::from(u32::MAX), u64::MAX]);
     match condition.test() {
         Test::Eq(v) | Test::Ne(v) | Test::Lt(v) | Test::Le(v) | Test::Gt(v) | Test::Ge(v) => values.extend(around(*v)),
-        Test::MaskedEq { mask, datum } => {
+        Test::MaskedEq { mask, datum } | Test::MaskedNe { mask, datum } => {
             values.extend(around(*datum));
             values.extend([*mask, !*mask, datum | !mask, datum ^ mask]);
             values.extend((0..64).map(|bit| datum ^ (1 << bit)));

@@ -133,7 +133,7 @@ fn condition(index: usize, argument: Argument, value: &Value, at: &str) -> Resul
     let operands_fit = match &test {
         Test::Eq(v) | Test::Ne(v) => fits(v),
         // The mask of `only` is a complement: it reaches over the width on purpose.
-        Test::MaskedEq { datum, .. } => fits(datum),
+        Test::MaskedEq { datum, .. } | Test::MaskedNe { datum, .. } => fits(datum),
         Test::OneOf { values, .. } => values.iter().all(fits),
         Test::Lt(_) | Test::Le(_) | Test::Gt(_) | Test::Ge(_) => true,
     };
