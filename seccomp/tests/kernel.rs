@@ -21,6 +21,7 @@ use zerocap_seccomp::{
 
 const HIGH: u64 = 0xdead_beef_0000_0000;
 const EPERM: i64 = -1;
+const EINVAL: i64 = -22;
 const EACCES: i64 = -13;
 const ENOSYS: i64 = -38;
 
@@ -103,6 +104,10 @@ const CASES: &[Case] = &[
     ("ioctl", &[NO_FD, 0x5422], &[NO_FD, 0x5423], EPERM),
     ("prlimit64", &[0, 99], &[1, 99], EPERM),
     ("prlimit64", &[HIGH, 99], &[1 | HIGH, 99], EPERM),
+    ("prlimit64", &[0, 4, 0, 0], &[0, 4, 1, 0], EINVAL),
+    ("prlimit64", &[0, 5, 1, 0], &[HIGH, 4 | HIGH, HIGH, 0], EINVAL),
+    ("setrlimit", &[5, 1], &[4, 1], EINVAL),
+    ("setrlimit", &[99, 0], &[4 | HIGH, 1], EINVAL),
     ("get_robust_list", &[0, 0, 0], &[0x7fff_fff0, 0, 0], EPERM),
     ("sched_setaffinity", &[0, 8, 0], &[1, 8, 0], EPERM),
     ("sched_setparam", &[0, 0], &[1, 0], EPERM),

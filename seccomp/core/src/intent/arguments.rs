@@ -45,6 +45,7 @@ static ARGUMENTS: &[(&str, &[Argument])] = &[
     ("sendmsg", &[int("sockfd"), long("msg"), int("flags")]),
     ("sendto", &[int("sockfd"), long("buf"), long("len"), int("flags"), long("addr"), int("addrlen")]),
     ("setpriority", &[int("which"), int("who"), int("prio")]),
+    ("setrlimit", &[int("resource"), long("rlim")]),
     ("setsockopt", &[int("sockfd"), int("level"), int("optname"), long("optval"), int("optlen")]),
     ("socket", &[int("domain"), int("type"), int("protocol")]),
     ("socketpair", &[int("domain"), int("type"), int("protocol"), long("sv")]),

@@ -154,6 +154,8 @@ const CONSTANTS: &[(&str, u64)] = &[
     ("UNAME26", 0x0002_0000),
     // linux/prctl.h
     ("PR_SCHED_CORE", 62),
+    // asm-generic/resource.h
+    ("RLIMIT_CORE", 4),
     // linux/resource.h, linux/ioprio.h
     ("PRIO_PROCESS", 0),
     ("PRIO_PGRP", 1),
