@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -42,4 +43,4 @@ _Noreturn void unprepared(const char *call);
 
 // Every table ends with an empty entry.
 extern const struct attack egress_attacks[], protocol_attacks[], option_attacks[], privilege_attacks[], kernel_attacks[],
-    neighbour_attacks[], file_attacks[];
+    neighbour_attacks[], file_attacks[], netlink_attacks[], signal_attacks[];

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -39,6 +40,11 @@ static void take_descriptor(pid_t pid) {
     int fd = must(syscall(SYS_pidfd_open, pid, 0));
     must(syscall(SYS_pidfd_getfd, fd, 0, 0));
     succeeded("a copy of its standard input");
+}
+static void pidfd_namespace(pid_t pid) {
+    int fd = must(syscall(SYS_pidfd_open, pid, 0));
+    must(ioctl(fd, _IO(0xff, 3) /* PIDFD_GET_MNT_NAMESPACE */, 0));
+    succeeded("its mount namespace");
 }
 static void compare(pid_t pid) {
     must(syscall(SYS_kcmp, getpid(), pid, 0 /* KCMP_FILE */, 0, 0));
@@ -75,6 +81,7 @@ BOTH(read_memory, read_memory)
 BOTH(write_memory, write_memory)
 BOTH(take_descriptor, take_descriptor)
 BOTH(compare, compare)
+BOTH(pidfd_namespace, pidfd_namespace)
 BOTH(robust_list, robust_list)
 BY_PID(proc_mem, proc_file(w->neighbour, "mem", O_RDWR), proc_file(1, "mem", O_RDWR))
 BY_PID(proc_environ, proc_file(w->neighbour, "environ", O_RDONLY), proc_file(1, "environ", O_RDONLY))
@@ -155,6 +162,14 @@ static void shared_volume(const struct world *w) {
     succeeded("reached");
 }
 
+static void shared_volume_datagram(const struct world *w) {
+    (void)w;
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = VICTIM_DATAGRAMS};
+    int fd = must(socket(AF_UNIX, SOCK_DGRAM, 0));
+    must(sendto(fd, "x", 1, MSG_DONTWAIT, (void *)&a, sizeof a));
+    succeeded("reached");
+}
+
 CALL(shared_memory, shmget(VICTIM_KEY, 4096, 0))
 CALL(message_queue, (msgget(VICTIM_KEY, 0)))
 CALL(semaphores, (semget(VICTIM_KEY, 1, 0)))
@@ -164,8 +179,8 @@ CALL(posix_memory, (open("/dev/shm/" VICTIM_SOCKET, O_RDWR)))
 #define NAMED(x) {#x, x}
 #define PAIR(x) {#x "_neighbour", x##_neighbour}, {#x "_init", x##_init}
 const struct attack neighbour_attacks[] = {
-    PAIR(ptrace), PAIR(read_memory), PAIR(write_memory), PAIR(take_descriptor), PAIR(compare), PAIR(robust_list), PAIR(proc_mem),
+    PAIR(ptrace), PAIR(read_memory), PAIR(write_memory), PAIR(take_descriptor), PAIR(compare), PAIR(pidfd_namespace), PAIR(robust_list), PAIR(proc_mem),
     PAIR(proc_environ), PAIR(proc_maps), PAIR(proc_syscall), PAIR(proc_root), PAIR(proc_fd), PAIR(proc_cwd), PAIR(proc_exe), NAMED(proc_oom_neighbour), NAMED(signal_ask), NAMED(signal_stop), NAMED(signal_thread),
     NAMED(signal_queue), NAMED(signal_pidfd), NAMED(neighbour_limits), NAMED(neighbour_affinity), NAMED(neighbour_policy),
-    NAMED(neighbour_nice), NAMED(neighbour_nice_user), NAMED(neighbour_io), NAMED(neighbour_pages), NAMED(abstract_stream), NAMED(abstract_datagram), NAMED(shared_volume),
+    NAMED(neighbour_nice), NAMED(neighbour_nice_user), NAMED(neighbour_io), NAMED(neighbour_pages), NAMED(abstract_stream), NAMED(abstract_datagram), NAMED(shared_volume), NAMED(shared_volume_datagram),
     NAMED(shared_memory), NAMED(message_queue), NAMED(semaphores), NAMED(posix_queue), NAMED(posix_memory), {0}};

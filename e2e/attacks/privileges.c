@@ -139,6 +139,7 @@ CALL(accounting, syscall(SYS_acct, NULL))
 CALL(quota, syscall(SYS_quotactl, 0x800001 << 8, NULL, 0, NULL))
 CALL(swap_off, syscall(SYS_swapoff, "/nonexistent") == -1 && errno != ENOENT ? -1 : 0)
 CALL(hang_up, vhangup())
+CALL(make_device, mknod("/home/null", S_IFCHR | 0600, makedev(1, 3)))
 
 static void pivot(const struct world *w) {
     (void)w;
@@ -152,8 +153,10 @@ static void file_handle(const struct world *w) {
     (void)w;
     struct { struct file_handle h; unsigned char data[128]; } handle = {.h.handle_bytes = 128};
     int mount_id;
-    prepare(name_to_handle_at(AT_FDCWD, "/etc/hosts", &handle.h, &mount_id, 0));
-    int there = prepare(open("/etc/hosts", O_RDONLY));
+    // On a tmpfs: not every file system has handles.
+    int there = prepare(open("/dev/shm", O_RDONLY | O_DIRECTORY));
+    prepare(openat(there, "handled", O_CREAT | O_WRONLY, 0600));
+    prepare(name_to_handle_at(there, "handled", &handle.h, &mount_id, 0));
     must(open_by_handle_at(there, &handle.h, O_RDONLY));
     succeeded("opened");
 }
@@ -169,6 +172,25 @@ static void core_limit(const struct world *w) {
     errno = EPERM;
     if (limit.rlim_max <= 1) refused("setrlimit");
     succeeded("core dumps up to %llu bytes", (unsigned long long)limit.rlim_max);
+}
+
+// Of all low limits only one byte keeps the handler away: to it, none is as good as any.
+static void core_limit_zero(const struct world *w) {
+    (void)w;
+    struct rlimit limit;
+    prepare(getrlimit(RLIMIT_CORE, &limit));
+    limit.rlim_cur = 0;
+    must(prlimit(0, RLIMIT_CORE, &limit, NULL));
+    succeeded("none");
+}
+
+static void core_limit_zero_old(const struct world *w) {
+    (void)w;
+    struct rlimit limit;
+    prepare(getrlimit(RLIMIT_CORE, &limit));
+    limit.rlim_cur = 0;
+    must(syscall(SYS_setrlimit, 0x100000000L | RLIMIT_CORE, &limit));
+    succeeded("none");
 }
 
 static void core_limit_hard(const struct world *w) {
@@ -191,6 +213,13 @@ static void type_into(unsigned long request) {
     must(syscall(SYS_ioctl, slave, request, "x"));
     succeeded("typed");
 }
+// A protocol of the kernel's own between a terminal and its program.
+static void line_discipline(const struct world *w) {
+    (void)w;
+    int master = prepare(posix_openpt(O_RDWR | O_NOCTTY)), plain = 0 /* N_TTY: what it has */;
+    must(ioctl(master, TIOCSETD, &plain));
+    succeeded("set");
+}
 static void tiocsti(const struct world *w) { (void)w, type_into(TIOCSTI); }
 static void tiocsti_high_bits(const struct world *w) { (void)w, type_into(0x5a00000000UL | TIOCSTI); }
 
@@ -201,5 +230,5 @@ const struct attack privilege_attacks[] = {
     NAMED(capability_held), NAMED(become_root), NAMED(mount_tmpfs), NAMED(mount_bind), NAMED(mount_proc), NAMED(unmount),
     NAMED(tree_open), NAMED(fs_open), NAMED(fs_pick), NAMED(mount_attributes), NAMED(change_root), NAMED(host_name),
     NAMED(kernel_log), NAMED(accounting), NAMED(quota), NAMED(swap_off),
-    NAMED(hang_up), NAMED(pivot), NAMED(file_handle), NAMED(core_limit), NAMED(core_limit_hard), NAMED(tiocsti),
-    NAMED(tiocsti_high_bits), {0}};
+    NAMED(hang_up), NAMED(pivot), NAMED(file_handle), NAMED(core_limit), NAMED(core_limit_hard), NAMED(core_limit_zero), NAMED(core_limit_zero_old), NAMED(tiocsti),
+    NAMED(tiocsti_high_bits), NAMED(line_discipline), NAMED(make_device), {0}};

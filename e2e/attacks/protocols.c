@@ -180,6 +180,15 @@ static void bind_proxy_port(const struct world *w) {
     succeeded("bound");
 }
 
+// Without a family an address is taken for one of IPv4, as old programs wrote it.
+static void bind_without_family(const struct world *w) {
+    (void)w;
+    struct sockaddr_in a = {.sin_family = AF_UNSPEC, .sin_port = htons(20128)};
+    int fd = must(socket(AF_INET, SOCK_STREAM, 0));
+    must(bind(fd, (void *)&a, sizeof a));
+    succeeded("bound");
+}
+
 #define NAMED(x) {#x, x}
 const struct attack protocol_attacks[] = {
     NAMED(packet), NAMED(packet_datagram), NAMED(packet_old), NAMED(vsock_stream), NAMED(vsock_datagram), NAMED(alg), NAMED(xdp),
@@ -187,4 +196,4 @@ const struct attack protocol_attacks[] = {
     NAMED(rds), NAMED(key), NAMED(unix_raw), NAMED(netlink_generic), NAMED(netlink_diag), NAMED(netlink_audit), NAMED(netlink_uevent),
     NAMED(netlink_netfilter), NAMED(netlink_xfrm), NAMED(netlink_connector), NAMED(mptcp), NAMED(mptcp6), NAMED(families),
     NAMED(socketpair_inet), NAMED(io_uring_setup), NAMED(io_uring_udp), NAMED(io_uring_connect), NAMED(bind_tcp), NAMED(bind_tcp6),
-    NAMED(listen_without_bind), NAMED(listen_without_bind6), NAMED(listen_high_bits), NAMED(bind_proxy_port), {0}};
+    NAMED(listen_without_bind), NAMED(listen_without_bind6), NAMED(listen_high_bits), NAMED(bind_proxy_port), NAMED(bind_without_family), {0}};

@@ -20,11 +20,11 @@ static int listening(int type) {
 }
 
 // A socket file on a volume that both containers mount.
-static int listening_at(const char *path) {
+static int listening_at(const char *path, int type) {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     strcpy(a.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    return bind(fd, (void *)&a, sizeof a) ?: listen(fd, 100);
+    int fd = socket(AF_UNIX, type, 0);
+    return bind(fd, (void *)&a, sizeof a) ?: type == SOCK_STREAM ? listen(fd, 100) : 0;
 }
 
 int victim(void) {
@@ -33,7 +33,8 @@ int victim(void) {
     int problems = 0;
     problems += listening(SOCK_STREAM) != 0;
     problems += listening(SOCK_DGRAM) != 0;
-    problems += listening_at(VICTIM_PATH) != 0;
+    problems += listening_at(VICTIM_PATH, SOCK_STREAM) != 0;
+    problems += listening_at(VICTIM_DATAGRAMS, SOCK_DGRAM) != 0;
     problems += shmget(VICTIM_KEY, 4096, IPC_CREAT | 0600) < 0;
     problems += msgget(VICTIM_KEY, IPC_CREAT | 0600) < 0;
     problems += semget(VICTIM_KEY, 1, IPC_CREAT | 0600) < 0;

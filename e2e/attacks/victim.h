@@ -4,3 +4,4 @@
 #define VICTIM_KEY 0x7a63
 #define VICTIM_FOLDER "/shared"
 #define VICTIM_PATH VICTIM_FOLDER "/socket"
+#define VICTIM_DATAGRAMS VICTIM_FOLDER "/datagrams"

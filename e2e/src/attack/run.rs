@@ -55,22 +55,26 @@ impl Verdict {
         matches!(self, Self::Succeeded(_))
     }
 
+    /// Whether the attack itself was not reached: what it needs first failed, or it gave up without a verdict of its own.
+    pub fn says_nothing(&self) -> bool {
+        match self {
+            Self::Unprepared(_) => true,
+            Self::Refused(why) => why.starts_with("0 "),
+            Self::Succeeded(_) | Self::Ended(_) => false,
+        }
+    }
+
     /// Whether the kernel lacks what the attack needs, where nothing else can have refused it.
     pub fn absent(&self) -> bool {
         let (Self::Refused(why) | Self::Unprepared(why)) = self else { return false };
-        let errno = why.split(' ').next().unwrap_or_default();
-        [
-            "ENOSYS",
-            "EAFNOSUPPORT",
-            "EPROTONOSUPPORT",
-            "ESOCKTNOSUPPORT",
-            "ENODEV",
-            "ENOPROTOOPT",
-            "EOPNOTSUPP",
-            "ENOENT",
-            "EIO",
-        ]
-        .contains(&errno)
+        let mut words = why.split(' ');
+        let (errno, call) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        // A missing file is our mistake, a missing protocol behind an option is the kernel's.
+        if errno == "ENOENT" {
+            return call == "setsockopt";
+        }
+        ["ENOSYS", "EAFNOSUPPORT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "ENODEV", "ENOPROTOOPT", "EOPNOTSUPP", "EIO"]
+            .contains(&errno)
     }
 }
 
@@ -139,14 +143,14 @@ pub fn neighbour<'p>(pod: &'p Pod<'_>, world: World) -> Result<Option<Container<
     fail("the neighbour does not get ready")
 }
 
-fn arguments(attacker: &Container<'_>, world: World, range: &Range) -> Result<Vec<String>, tonic::Status> {
+fn arguments(attacker: &Container<'_>, world: World, range: &Range) -> Result<Vec<String>, Outcome> {
     let mut arguments = range.arguments();
     if world == World::Neighbour {
         // The neighbour is found as an attacker finds it: by looking around.
         let find = "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline 2>/dev/null) in '/attacks neighbour'*) echo ${p#/proc/};; esac; done";
         let found = attacker.sh(find)?.stdout;
-        // Out of sight is as good as refused; no process has this number.
-        let pid = found.lines().next().unwrap_or("4194303").to_owned();
+        // A neighbour that is not found would make refusals out of nothing.
+        let Some(pid) = found.lines().next() else { return fail("the attacker does not find its neighbour") };
         arguments.push(format!("neighbour={pid}"));
     }
     Ok(arguments)

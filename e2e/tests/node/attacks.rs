@@ -82,6 +82,7 @@ fn attack(node: &Node, handler: &str, group: &Group, name: &str, way: Way) -> Te
         Some(open) if ours.succeeded() => skip(format!("gets through, and the report says so: {}", open.reason)),
         Some(open) if !open.newer_kernel => fail("is refused now: take it off the list of open ways".to_owned()),
         None if ours.succeeded() => fail(format!("would break `{}`: {ours:?}", group.promise)),
+        None if ours.says_nothing() => fail(format!("was not tried, so nothing is shown: {ours:?}")),
         Some(_) | None => Ok(()),
     }
 }
