@@ -175,6 +175,8 @@ fn listed_programs_bind_programs_in_memory_or_the_report_says_so() {
     let cases = [
         ([("network-enforcement", "platform"), ("zerocap.io/fs-execute", "/bin")], true, false),
         ([("zerocap.io/seccomp", "general"), ("zerocap.io/fs-execute", "/bin")], true, false),
+        ([("zerocap.io/seccomp", "model-backend"), ("zerocap.io/fs-execute", "/bin")], true, false),
+        ([("zerocap.io/seccomp", "sandbox-blocklist"), ("zerocap.io/fs-execute", "/bin")], false, true),
         ([("network-enforcement", "cluster"), ("zerocap.io/fs-execute", "/bin")], false, true),
         ([("network-enforcement", "platform"), ("zerocap.io/fs-read", "/bin")], false, false),
     ];

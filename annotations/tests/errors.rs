@@ -95,7 +95,12 @@ fn annotations() -> Vec<Case> {
         pod("exception to a knob without order", "", &[PLATFORM, ("proxy-port.zerocap.io/app", "3129")]),
         pod("malformed container name", "", &[PLATFORM, ("listen.zerocap.io/My_App", "80")]),
         pod("egress", "", &[PLATFORM, ("zerocap.io/egress", "api.example.com:443")]),
-        pod("another preset", "", &[PLATFORM, ("zerocap.io/seccomp", "strict")]),
+        pod("a preset that keeps no promise", "", &[PLATFORM, ("zerocap.io/seccomp", "sandbox-blocklist")]),
+        pod(
+            "a preset that is not looser",
+            "",
+            &[PLATFORM, ("zerocap.io/seccomp", "general"), ("seccomp.zerocap.io/app", "model-backend")],
+        ),
         pod("fd-allow", "", &[PLATFORM, ("zerocap.io/fd-allow", "0-2")]),
         pod(
             "filesystem and a path list",

@@ -33,13 +33,21 @@ fn profiles() -> Vec<Value> {
     ]
 }
 
-const PODS: [&[(&str, &str)]; 6] = [
+const PODS: [&[(&str, &str)]; 14] = [
     &[("network-enforcement", "platform")],
     &[("network-enforcement", "platform"), ("zerocap.io/listen", "*"), ("zerocap.io/unix", "any")],
     &[("network-enforcement", "platform"), ("zerocap.io/unix", "none")],
     &[("zerocap.io/seccomp", "general")],
     &[("zerocap.io/seccomp", "general"), ("zerocap.io/unix", "none")],
     &[("zerocap.io/filesystem", "read-only")],
+    &[("network-enforcement", "platform"), ("zerocap.io/seccomp", "strict")],
+    &[("network-enforcement", "platform"), ("zerocap.io/seccomp", "minimal")],
+    &[("network-enforcement", "platform"), ("zerocap.io/seccomp", "model-backend"), ("zerocap.io/unix", "none")],
+    &[("network-enforcement", "platform"), ("zerocap.io/seccomp", "general, model-backend")],
+    &[("zerocap.io/seccomp", "minimal, model-backend, strict")],
+    &[("zerocap.io/seccomp", "model-backend")],
+    &[("zerocap.io/seccomp", "strict, model-backend"), ("zerocap.io/fs-execute", "/bin")],
+    &[("zerocap.io/seccomp", "sandbox-blocklist")],
 ];
 
 #[test]
@@ -71,7 +79,7 @@ fn the_last_calls_and_every_load_pass() {
                     let ours = confined.plan.as_ref().map_or(0, |plan| plan.filters.len());
                     for few in 1..=ours {
                         for flags in [0, SPEC_ALLOW] {
-                            let load = call(SECCOMP, [SET_MODE_FILTER, flags, 0x7fff_0000, 0, 0, 0]);
+                            let load = call(SECCOMP, [SET_MODE_FILTER, flags, 0x7fff_0000, c0, c1, c2]);
                             assert_eq!(
                                 filters.answer_without_last(few, &load),
                                 Answer::Allow,

@@ -21,7 +21,7 @@ pub fn load(filters: Filters<'_>, cookie: [u64; 3]) -> Result<u16, Failure> {
             }
         }
         let program = room.get(..filter.len()).unwrap_or_default();
-        sys::load_filter(program, filter.spec_allow).map_err(at(Step::Filter, u32::from(loaded)))?;
+        sys::load_filter(program, filter.spec_allow, cookie).map_err(at(Step::Filter, u32::from(loaded)))?;
         loaded += 1;
     }
     Ok(loaded)

@@ -204,8 +204,8 @@ pub fn connect_nowhere() -> Errno {
     unsafe { call(nr::CONNECT, [usize::MAX, 0, 0, 0, 0, 0]) }.err().unwrap_or(Errno::EIO)
 }
 
-/// Loads a seccomp filter.
-pub fn load_filter(program: &[Insn], spec_allow: bool) -> Result<(), Errno> {
+/// Loads a seccomp filter, with the cookie: an earlier filter may refuse this call.
+pub fn load_filter(program: &[Insn], spec_allow: bool, cookie: [u64; 3]) -> Result<(), Errno> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     const SECCOMP_FILTER_FLAG_SPEC_ALLOW: usize = 4;
     #[repr(C)]
@@ -216,7 +216,7 @@ pub fn load_filter(program: &[Insn], spec_allow: bool) -> Result<(), Errno> {
     let flags = if spec_allow { SECCOMP_FILTER_FLAG_SPEC_ALLOW } else { 0 };
     let program = SockFprog { len: program.len() as u16, filter: program.as_ptr() };
     // SAFETY: the kernel reads `struct sock_fprog` and the `len` instructions of the slice.
-    done(unsafe { call(nr::SECCOMP, [SECCOMP_SET_MODE_FILTER, flags, (&raw const program).addr(), 0, 0, 0]) })
+    done(unsafe { last_call(nr::SECCOMP, [SECCOMP_SET_MODE_FILTER, flags, (&raw const program).addr()], cookie) })
 }
 
 /// write, with the cookie.

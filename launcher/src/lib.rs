@@ -33,9 +33,9 @@ pub const CALLS: &[&str] = &[
     "openat2",
     "prctl",
     "pread64",
-    "seccomp",
     "socket",
 ];
 
-/// System calls that the launcher makes after its last filter is loaded, with the cookie in the arguments that they do not use.
-pub const LAST_CALLS: &[&str] = &["execve", "exit_group", "read", "write"];
+/// System calls that the launcher makes while filters of its own are loaded already, with the cookie in the arguments that
+/// they do not use.
+pub const LAST_CALLS: &[&str] = &["execve", "exit_group", "read", "seccomp", "write"];

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use zerocap_launcher::{CALLS, LAST_CALLS};
-use zerocap_seccomp::preset::{self, LastLayer, Preset};
+use zerocap_seccomp::preset::{self, LastLayer};
 use zerocap_seccomp::{Action, Arch, Gate, LAUNCHER_CALLS, Profile, Program, SeccompData, compile, interpret, lookup};
 
 const ARCHS: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
@@ -99,20 +99,6 @@ fn the_gate_admits_nothing_else() {
                     let foreign = Action::from_ret(interpret(&program.insns, &foreign).unwrap());
                     assert_ne!(foreign, Action::Allow, "{arch:?} {call}");
                 }
-            }
-        }
-    }
-}
-
-/// A plan's own layer is loaded before the pod's own profile, and must let it be loaded.
-#[test]
-fn the_preset_of_platform_mode_admits_another_filter() {
-    for arch in ARCHS {
-        for layer in LastLayer::all().filter(|layer| layer.preset == Preset::General) {
-            let program = patched(&preset::last_layer(arch, &layer).unwrap().to_program(), COOKIE);
-            for flags in [0, 4] {
-                let load = verdict(&program, arch, "seccomp", [1, flags, 0x7ffc_0000_1000], [0; 3]);
-                assert_eq!(load, Action::Allow, "{arch:?} {layer:?}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the launcher asks of the filters above it.
 
 /// The calls that the launcher makes, and that the OCI layer therefore has to allow whatever their arguments. The last
-/// four are made after our own filter is loaded; there they pass by cookie.
+/// five are made after our own filter is loaded; there they pass by cookie.
 pub const LAUNCHER_CALLS: &[&str] = &[
     "close",
     "close_range",
@@ -18,11 +18,11 @@ pub const LAUNCHER_CALLS: &[&str] = &[
     "openat2",
     "prctl",
     "pread64",
-    "seccomp",
     "socket",
     "execve",
     "exit_group",
     "read",
+    "seccomp",
     "write",
 ];
 

@@ -80,6 +80,25 @@ impl Preset {
         }
     }
 
+    /// Whether this preset allows nothing that the other refuses, whatever the knobs: loading both means loading this one.
+    #[must_use]
+    pub const fn within(self, other: Self) -> bool {
+        match self {
+            Self::Minimal => true,
+            Self::Strict => matches!(other, Self::Strict | Self::General | Self::SandboxBlocklist),
+            Self::General => matches!(other, Self::General | Self::SandboxBlocklist),
+            // It lets unix servers listen, which `general` takes a knob for.
+            Self::ModelBackend => matches!(other, Self::ModelBackend | Self::SandboxBlocklist),
+            Self::SandboxBlocklist => matches!(other, Self::SandboxBlocklist),
+        }
+    }
+
+    /// Whether the preset by itself keeps what platform mode promises of sockets.
+    #[must_use]
+    pub const fn keeps_platform(self) -> bool {
+        !matches!(self, Self::SandboxBlocklist)
+    }
+
     fn variants(self) -> &'static [Variant; 1 << tables::KNOBS.len()] {
         match self {
             Self::General => &tables::GENERAL,

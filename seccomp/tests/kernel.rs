@@ -348,7 +348,7 @@ fn the_gate_opens_to_the_cookie_only() {
         let word = cookie[usize::from(site.word / 2)] >> (32 * u32::from(site.word % 2));
         program.insns[usize::from(site.insn)].k = word as u32;
     }
-    for name in ["read", "write", "execve"] {
+    for name in ["read", "write", "execve", "seccomp"] {
         let with = |tail: [u64; 3]| call(name, &[NO_FD, 0, 0, tail[0], tail[1], tail[2]]);
         let mut calls = vec![with(cookie), with([0; 3])];
         for bit in 0..192usize {
@@ -357,7 +357,11 @@ fn the_gate_opens_to_the_cookie_only() {
             calls.push(with(wrong));
         }
         let outcomes = under(&[&program.insns], &calls);
-        let expected = if name == "execve" { -14 } else { -9 };
+        let expected = match name {
+            "execve" => -14,
+            "seccomp" => -22,
+            _ => -9,
+        };
         assert_eq!(outcomes[0], Outcome::Returned(expected), "{name}");
         assert!(outcomes[1..].iter().all(|outcome| *outcome == Outcome::Returned(EACCES)), "{name}");
     }

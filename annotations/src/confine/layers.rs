@@ -14,15 +14,15 @@ use super::Target;
 use crate::code;
 use crate::error::ZcError;
 use crate::host::{Host, HostArch};
-use crate::knob::{Listen, Preset, Unix};
+use crate::knob::{Listen, Unix};
 use crate::policy::Policy;
 use crate::report::Change;
 
 /// What becomes of seccomp.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Layers {
-    /// What the launcher loads, in this order. Ours is first: it admits the loading of another, which the pod's own
-    /// profile need not.
+    /// What the launcher loads, in this order: ours, then the pod's own profile. Each admits the loading of the next by its
+    /// cookie.
     pub filters: Vec<Filter>,
     /// The new `linux.seccomp`, if it changes.
     oci: Option<Value>,
@@ -39,7 +39,14 @@ pub(super) struct Layers {
 impl Layers {
     pub(super) fn of(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Result<Self, ZcError> {
         let launcher = target != Target::Sandbox;
-        let last = last_layer(policy)?;
+        let last = last_layers(policy);
+        if last.iter().all(|layer| !layer.preset.keeps_platform()) && policy.unix() == Unix::None {
+            return Err(ZcError::new(
+                code::profile::NO_BUILTIN,
+                "unix: none is kept by a built-in seccomp filter, and the container has none that does",
+                "add seccomp: general, or network-enforcement: platform",
+            ));
+        }
         let own = spec.pointer("/linux/seccomp").filter(|own| !stands_for_none(own));
         let mut layers = Self {
             filters: Vec::new(),
@@ -48,10 +55,10 @@ impl Layers {
             removed: 0,
             added: Vec::new(),
             left: Vec::new(),
-            last: last.is_some() && launcher,
+            last: !last.is_empty() && launcher,
         };
         if own.is_some() || !launcher {
-            let refused: BTreeSet<&str> = last.iter().flat_map(preset::refused_names).copied().collect();
+            let refused = refused_by_name(&last);
             // On an exec this layer is the init's, and the engine's needs were met there.
             let engine: BTreeSet<&str> = host.engine.calls_after_seccomp.iter().map(String::as_str).collect();
             let deny = &refused - &engine;
@@ -68,8 +75,8 @@ impl Layers {
             layers.removed = narrowed.removed.len();
             layers.oci_loaded = !matches!(target, Target::Exec { .. }) || host.engine.seccomp_on_exec;
         }
-        if let Some(last) = last.filter(|_| launcher) {
-            layers.filters.push(built_in(&last, host.arch)?);
+        for layer in last.iter().filter(|_| launcher) {
+            layers.filters.push(built_in(layer, host.arch)?);
         }
         if let Some(own) = own.filter(|_| launcher && (!layers.added.is_empty() || !layers.oci_loaded)) {
             layers.filters.extend(compiled(own, host.arch)?);
@@ -136,26 +143,26 @@ fn stands_for_none(own: &Value) -> bool {
     own.is_null() || (own.is_object() && absent("defaultAction") && absent("syscalls"))
 }
 
-/// The built-in filter that the policy selects, if any.
-fn last_layer(policy: &Policy) -> Result<Option<LastLayer>, ZcError> {
-    if !policy.presets().0.contains(&Preset::General) {
-        return if policy.unix() == Unix::None {
-            Err(ZcError::new(
-                code::profile::NO_BUILTIN,
-                "unix: none is kept by a built-in seccomp filter, and the container has none",
-                "add seccomp: general, or network-enforcement: platform",
-            ))
-        } else {
-            Ok(None)
-        };
-    }
-    Ok(Some(LastLayer {
-        preset: preset::Preset::General,
+/// The built-in filters that the policy selects, without those that another one stands for.
+pub(super) fn last_layers(policy: &Policy) -> Vec<LastLayer> {
+    let layer = |preset| LastLayer {
+        preset,
         platform: policy.platform(),
         listen: !matches!(policy.listen(), Listen::Ports(ports) if ports.is_empty()),
         unix: policy.unix() != Unix::None,
         exec_listed: policy.settings().fs_execute.is_some(),
-    }))
+    };
+    policy.presets().strictest().map(|preset| layer(preset.built_in())).collect()
+}
+
+/// What the OCI layer refuses as well: of the calls that the presets refuse by name those that `general` refuses too.
+/// Engines get along without these. Under what else `minimal` and `model-backend` refuse no engine could start anything, so that
+/// is left to the filters that the launcher loads.
+fn refused_by_name(layers: &[LastLayer]) -> BTreeSet<&'static str> {
+    let general = |layer: &LastLayer| LastLayer { preset: preset::Preset::General, ..*layer };
+    let engines_bear = |layer: &LastLayer| preset::refused_names(&general(layer)).iter().copied().collect();
+    let known: BTreeSet<&str> = layers.first().map(engines_bear).unwrap_or_default();
+    layers.iter().flat_map(preset::refused_names).copied().filter(|name| known.contains(name)).collect()
 }
 
 fn native(arch: HostArch) -> Arch {

@@ -1,8 +1,11 @@
 //! The table promise × fence, and whether it satisfies `require`.
 
+use zerocap_seccomp::preset::refused_names;
+
 use super::Target;
 use super::facts::{Facts, Namespace};
 use super::landlock::{Compiled, fs, net, scope};
+use super::layers::last_layers;
 use crate::code;
 use crate::error::ZcError;
 use crate::host::Host;
@@ -163,6 +166,15 @@ impl View<'_> {
         }
     }
 
+    fn has(&self, preset: Preset) -> bool {
+        self.policy.presets().0.contains(&preset)
+    }
+
+    /// Whether a preset refuses this call whatever its arguments.
+    fn refuses(&self, call: &str) -> bool {
+        last_layers(self.policy).iter().any(|layer| refused_names(layer).contains(&call))
+    }
+
     fn sandbox(&self) -> bool {
         self.target == Target::Sandbox
     }
@@ -220,18 +232,23 @@ impl View<'_> {
         let mut row = Row::kept();
         let bind = self.handled_net & net::BIND_TCP != 0;
         row.fence(Fence::PacketFence, false, "not in this version");
-        let listen = self.policy.listen();
-        row.fence(
-            Fence::Seccomp,
-            listen.is_none(),
-            if listen.is_none() { "listen and accept are refused" } else { "listen and accept are permitted" },
-        );
-        match listen {
-            Listen::Ports(ports) if ports.is_empty() => {
-                row.fence(Fence::LandlockTcp, bind, if bind { "no bind" } else { "" })
+        if self.refuses("listen") {
+            row.fence(Fence::Seccomp, true, "listen and accept are refused");
+            row.fence(Fence::LandlockTcp, bind, if bind { "no bind" } else { "" });
+            return row;
+        }
+        if self.has(Preset::ModelBackend) {
+            row.fence(Fence::Seccomp, true, "unix sockets only: no other one can listen");
+            row.fence(Fence::LandlockTcp, bind, "");
+            if self.sandbox() {
+                row.partly("the pause container has the OCI layer only, which refuses by name");
             }
+            return row;
+        }
+        row.fence(Fence::Seccomp, false, "listen and accept are permitted");
+        match self.policy.listen() {
             Listen::Ports(_) if bind => {
-                row.fence(Fence::LandlockTcp, true, format!("bind to {listen} only"));
+                row.fence(Fence::LandlockTcp, true, format!("bind to {} only", self.policy.listen()));
                 row.partly("listen without bind takes a free port, which is reachable until there is a packet fence");
             }
             Listen::Ports(_) => {
@@ -358,7 +375,7 @@ impl View<'_> {
         }
         if settings.fs_execute.is_some() {
             row.partly("a loader that may be executed runs any file that it may read");
-            if !self.policy.presets().0.contains(&Preset::General) {
+            if !self.policy.presets().keep_platform() {
                 row.partly(
                     "programs in memory (memfd) are not bound: that takes a built-in seccomp filter (seccomp: general)",
                 );

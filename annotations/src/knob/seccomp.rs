@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use zerocap_seccomp::preset;
 
 use super::{KnobValue, Malformed, fewer_is_stricter, list};
 
@@ -32,6 +33,23 @@ const WORDS: [(&str, Preset); 5] = [
     ("sandbox-blocklist", Preset::SandboxBlocklist),
 ];
 
+impl Preset {
+    /// The preset of the seccomp crate.
+    pub const fn built_in(self) -> preset::Preset {
+        match self {
+            Self::General => preset::Preset::General,
+            Self::Strict => preset::Preset::Strict,
+            Self::Minimal => preset::Preset::Minimal,
+            Self::ModelBackend => preset::Preset::ModelBackend,
+            Self::SandboxBlocklist => preset::Preset::SandboxBlocklist,
+        }
+    }
+
+    fn within(self, other: Self) -> bool {
+        self.built_in().within(other.built_in())
+    }
+}
+
 impl fmt::Display for Preset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(WORDS.iter().find(|(_, preset)| preset == self).map_or("", |(word, _)| word))
@@ -48,6 +66,21 @@ impl Presets {
     pub fn general() -> Self {
         Self(BTreeSet::from([Preset::General]))
     }
+
+    /// Whether one of the presets keeps what platform mode promises of sockets.
+    pub fn keep_platform(&self) -> bool {
+        self.0.iter().any(|preset| preset.built_in().keeps_platform())
+    }
+
+    /// Those that have to be loaded: without the ones that another of the set stands for.
+    pub fn strictest(&self) -> impl Iterator<Item = Preset> {
+        self.0.iter().copied().filter(|preset| !self.0.iter().any(|other| other != preset && other.within(*preset)))
+    }
+
+    /// Whether what all of these allow is allowed by all of the others too: each of those has one here that is within it.
+    fn within(&self, others: &Self) -> bool {
+        others.0.iter().all(|other| self.0.iter().any(|preset| preset.within(*other)))
+    }
 }
 
 impl KnobValue for Presets {
@@ -56,11 +89,7 @@ impl KnobValue for Presets {
     }
 
     fn compare(&self, other: &Self) -> Option<Ordering> {
-        fewer_is_stricter(other.0.is_subset(&self.0), self.0.is_subset(&other.0))
-    }
-
-    fn enforced(&self) -> bool {
-        self.0.iter().all(|preset| *preset == Preset::General)
+        fewer_is_stricter(self.within(other), other.within(self))
     }
 }
 
@@ -77,13 +106,18 @@ impl fmt::Display for Presets {
 mod tests {
     use super::*;
 
+    fn presets(text: &str) -> Presets {
+        Presets::parse(text).unwrap_or_default()
+    }
+
     #[test]
-    fn every_preset_parses_and_general_is_enforced() {
+    fn every_preset_parses_and_is_enforced() {
         for (word, preset) in WORDS {
             let presets = Presets::parse(word);
             assert_eq!(presets, Ok(Presets([preset].into())));
-            assert_eq!(presets.is_ok_and(|p| p.enforced()), preset == Preset::General);
+            assert!(presets.is_ok_and(|p| p.enforced()));
             assert_eq!(preset.to_string(), word);
+            assert_eq!(preset.built_in().name(), word);
         }
         for bad in ["", "none", "general;strict", "General"] {
             assert!(Presets::parse(bad).is_err(), "{bad:?}");
@@ -91,10 +125,33 @@ mod tests {
     }
 
     #[test]
-    fn more_presets_are_stricter() {
-        let both = Presets([Preset::General, Preset::Strict].into());
-        assert_eq!(both.compare(&Presets::general()), Some(Ordering::Greater));
-        assert_eq!(Presets::default().compare(&both), Some(Ordering::Less));
-        assert_eq!(Presets::general().compare(&Presets([Preset::Strict].into())), None);
+    fn stricter_is_what_allows_less() {
+        for (a, b, expected) in [
+            ("general,strict", "general", Some(Ordering::Greater)),
+            ("strict", "general", Some(Ordering::Greater)),
+            ("general", "sandbox-blocklist", Some(Ordering::Greater)),
+            ("minimal", "strict,model-backend", Some(Ordering::Greater)),
+            ("general,strict", "strict", Some(Ordering::Equal)),
+            ("general", "model-backend", None),
+            ("general,model-backend", "model-backend", Some(Ordering::Greater)),
+            ("strict", "general,model-backend", None),
+        ] {
+            assert_eq!(presets(a).compare(&presets(b)), expected, "{a} beside {b}");
+            assert_eq!(presets(b).compare(&presets(a)), expected.map(Ordering::reverse), "{b} beside {a}");
+        }
+        assert_eq!(Presets::default().compare(&presets("sandbox-blocklist")), Some(Ordering::Less));
+    }
+
+    #[test]
+    fn what_another_stands_for_is_not_loaded() {
+        for (all, loaded) in [
+            ("general,strict", "strict"),
+            ("general,sandbox-blocklist", "general"),
+            ("general,model-backend", "general,model-backend"),
+            ("general,strict,minimal,model-backend,sandbox-blocklist", "minimal"),
+            ("model-backend,sandbox-blocklist", "model-backend"),
+        ] {
+            assert_eq!(Presets(presets(all).strictest().collect()), presets(loaded), "{all}");
+        }
     }
 }

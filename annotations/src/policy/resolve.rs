@@ -9,7 +9,7 @@ use crate::code;
 use crate::error::{ZcError, quote};
 use crate::floor::Demands;
 use crate::grammar::{Written, exception_key};
-use crate::knob::{Filesystem, Knob, NetworkEnforcement, PolicyName, Settings};
+use crate::knob::{Filesystem, Knob, NetworkEnforcement, PolicyName, Preset, Presets, Settings};
 
 /// What happens with a written value that is looser than a ceiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,9 +224,36 @@ impl Resolver<'_> {
             if written && self.looser == Looser::Refuse {
                 return Err(beyond(resolved, knob, &ceilings.text(knob).unwrap_or_default()));
             }
-            resolved.settings.copy(knob, ceilings);
+            raise(&mut resolved.settings, knob, ceilings);
             resolved.sources.insert(knob, Source::FloorCeiling);
         }
+        Ok(())
+    }
+
+    /// Platform mode's promises about sockets are kept by a preset. One that does not keep them stands beside one that
+    /// does.
+    fn platform_preset(&self, resolved: &mut Resolved) -> Result<(), ZcError> {
+        let Some(with_general) =
+            resolved.settings.seccomp.as_ref().filter(|_| is_platform(&resolved.settings)).and_then(add_general)
+        else {
+            return Ok(());
+        };
+        let written = matches!(
+            resolved.sources.get(&Knob::Seccomp),
+            Some(Source::Annotation(_) | Source::Exception(_) | Source::Policy(_))
+        );
+        if written && self.looser == Looser::Refuse {
+            let value = resolved.settings.text(Knob::Seccomp).unwrap_or_default();
+            return Err(ZcError::new(
+                code::annotation::CONTRADICTION,
+                format!(
+                    "seccomp is {}, which alone keeps nothing of what platform mode promises of sockets",
+                    quote(&value)
+                ),
+                format!("write {with_general}"),
+            ));
+        }
+        resolved.settings.seccomp = Some(with_general);
         Ok(())
     }
 
@@ -240,6 +267,7 @@ impl Resolver<'_> {
             settings.fs_write = None;
             resolved.sources.remove(&Knob::FsWrite);
         }
+        self.platform_preset(resolved)?;
         let settings = &resolved.settings;
         let port = settings.proxy_port.unwrap_or_default().0;
         if is_platform(settings) && settings.listen.as_ref().is_some_and(|listen| listen.names(port)) {
@@ -251,6 +279,20 @@ impl Resolver<'_> {
         }
         Ok(())
     }
+}
+
+/// Takes the ceiling's value. Presets stack, so that those which held already go on to hold.
+fn raise(settings: &mut Settings, knob: Knob, ceilings: &Settings) {
+    match (knob, &mut settings.seccomp, &ceilings.seccomp) {
+        (Knob::Seccomp, Some(held), Some(demanded)) => held.0.extend(&demanded.0),
+        _ => settings.copy(knob, ceilings),
+    }
+}
+
+/// Presets that each promise less than platform mode does, and one that adds what is missing.
+fn add_general(presets: &Presets) -> Option<Presets> {
+    let lacking = !presets.keep_platform();
+    lacking.then(|| Presets(presets.0.iter().copied().chain([Preset::General]).collect()))
 }
 
 fn is_platform(settings: &Settings) -> bool {

@@ -1,6 +1,6 @@
 //! The cookie gate: the launcher's last calls pass even where the profile refuses them.
 //!
-//! After its last filter the launcher still has to write READY, read GO and execute the workload. It puts 192 random
+//! Under its filters the launcher still has to load the next one, write READY, read GO and execute the workload. It puts 192 random
 //! bits into the argument registers that these calls do not use, and the filter admits a call that carries them. The
 //! words are combined by XOR and OR and tested once, so that the time of a refusal tells nothing about a single word.
 
@@ -18,7 +18,7 @@ pub enum Gate {
 }
 
 /// The calls that the gate admits.
-pub const GATED_CALLS: [&str; 4] = ["read", "write", "execve", "exit_group"];
+pub const GATED_CALLS: [&str; 5] = ["read", "write", "execve", "exit_group", "seccomp"];
 
 /// How many 32-bit words the cookie has.
 pub const COOKIE_WORDS: u8 = 6;
