@@ -52,7 +52,7 @@ in platform mode would be refused here.";
 /// Confines containers by annotation: zero capabilities and a kernel-enforced sandbox for ordinary pods.
 ///
 /// zerocap shows what the containerd shim `containerd-shim-zerocap-v2` would do (explain), what it did (status), and
-/// what the kernel of this machine can enforce (check). It changes nothing.
+/// what the kernel of this machine can enforce (check). Only install and uninstall change anything.
 #[derive(Debug, Parser)]
 #[command(name = "zerocap", version, after_long_help = EXIT)]
 pub struct Arguments {
@@ -81,6 +81,10 @@ pub enum Command {
     ///
     /// A profile is a preset, a list in TOML, an OCI profile in JSON, or a compiled filter; every command takes any.
     Seccomp(crate::seccomp::Arguments),
+    /// Install zerocap on this node: programs and containerd's handlers
+    Install(crate::install::args::Install),
+    /// Remove what `zerocap install` put there
+    Uninstall(crate::install::args::Uninstall),
     /// Print a completion script for a shell
     ///
     /// For bash: zerocap completion bash > /etc/bash_completion.d/zerocap

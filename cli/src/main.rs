@@ -1,6 +1,6 @@
 //! `zerocap`: shows what zerocap would do, what it did, and what this kernel can do.
 //!
-//! No command changes anything. `explain` needs neither root nor a node; `status` and `check` look at this one.
+//! No command but `install` and `uninstall` changes anything. `explain` needs neither root nor a node; `status` and `check` look at this one.
 
 mod args;
 mod check;
@@ -8,6 +8,7 @@ mod completion;
 mod explain;
 mod failure;
 mod input;
+mod install;
 mod out;
 mod rights;
 mod seccomp;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         Command::Status(a) => status::run(&a),
         Command::Check(a) => check::run(&a),
         Command::Seccomp(a) => seccomp::run(&a),
+        Command::Install(a) => install::install(&a),
+        Command::Uninstall(a) => install::uninstall(&a),
         Command::Completion(a) => completion::run(&a),
     };
     match result {

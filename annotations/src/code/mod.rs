@@ -15,6 +15,7 @@
 //! | ZC08xx | [`engine`]: runc, crun, youki, zerocap-engine |
 //! | ZC09xx | [`node`]: state directory, files, command line |
 //! | ZC10xx | [`filter`]: profiles and filters of `zerocap seccomp` |
+//! | ZC11xx | [`install`]: the installation on a node |
 
 use std::fmt;
 
@@ -43,6 +44,7 @@ pub mod engine;
 pub mod filter;
 pub mod floor;
 pub mod handover;
+pub mod install;
 pub mod node;
 pub mod profile;
 pub mod promise;
@@ -105,6 +107,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         engine::ENTRIES,
         node::ENTRIES,
         filter::ENTRIES,
+        install::ENTRIES,
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,58 @@
+//! ZC11xx: the installation on a node.
+
+codes! {
+    CONFIG_UNUSABLE = "ZC1101" {
+        title: "containerd's configuration cannot be changed safely",
+        cause: "The file does not parse, has a version that this zerocap does not know, or has a place for our handlers that is not a table. It was not touched.",
+        cure: "Correct the file (`containerd config dump` names the line), or name another one with --config.",
+        example: "/etc/containerd/config.toml line 12: invalid table header",
+    }
+    HANDLER_TAKEN = "ZC1102" {
+        title: "handler of another runtime under our name",
+        cause: "containerd's configuration already has a runtime of that name which zerocap did not write. Replacing it would change pods that use it.",
+        cure: "Remove or rename that runtime, then install again.",
+        example: "runtimes.zerocap has the runtime_type io.containerd.runc.v2",
+    }
+    PROGRAMS_MISSING = "ZC1103" {
+        title: "programs to install are missing",
+        cause: "The folder does not hold all three programs: containerd-shim-zerocap-v2, zerocap-engine and zerocap.",
+        cure: "Name the folder with --from; `make build` puts them into dist/.",
+        example: "/opt/download has no zerocap-engine",
+    }
+    REJECTED = "ZC1104" {
+        title: "containerd does not accept the new configuration",
+        cause: "`containerd config dump` refused the changed file, or does not show our handlers in it. Nothing was changed.",
+        cure: "Look at containerd's words in the message.",
+        example: "containerd: invalid disabled plugin URI",
+    }
+    ROLLED_BACK = "ZC1105" {
+        title: "containerd did not come back, and the change was undone",
+        cause: "After the restart containerd did not answer in time. The configuration that was there before is in place again, and containerd was restarted with it.",
+        cure: "Look at containerd's log; then install again.",
+        example: "no answer from /run/containerd/containerd.sock within 60 s",
+    }
+    ROLLBACK_FAILED = "ZC1106" {
+        title: "containerd does not answer with the former configuration either",
+        cause: "The change was undone, byte for byte, and containerd still does not answer: its trouble is another one.",
+        cure: "Look at containerd's log.",
+        example: "systemctl restart containerd: exit status 1",
+    }
+    NODE_WRITE = "ZC1107" {
+        title: "file of the node cannot be written",
+        cause: "A file could not be written or renamed. What was begun is undone at the next run.",
+        cure: "Look at permissions, space and read-only mounts; --prefix names a writable folder.",
+        example: "/opt/zerocap: Read-only file system",
+    }
+    NOT_INSTALLED = "ZC1108" {
+        title: "nothing is installed there",
+        cause: "The folder has no record of an installation.",
+        cure: "Name the folder with --prefix.",
+        example: "/opt/zerocap/installed.json: No such file or directory",
+    }
+    INSTALLING = "ZC1109" {
+        title: "another installation is at work",
+        cause: "Another zerocap holds the lock of this folder.",
+        cure: "Wait until it has ended.",
+        example: "/opt/zerocap/lock",
+    }
+}

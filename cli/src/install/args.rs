@@ -1,0 +1,128 @@
+//! The command line of `zerocap install` and `zerocap uninstall`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+const INSTALL: &str = "\
+What it does, in this order:
+  1. copies the three programs to PREFIX/VERSION-HASH/; versions that pods run on stay where they are
+  2. appends a block between two marker lines to containerd's configuration (or writes a drop-in where the configuration \
+imports a folder), which names the shim by its full path; every other byte stays
+  3. asks containerd whether it accepts the result (`containerd config dump`), before anything is replaced
+  4. restarts containerd, if something changed, and waits until it answers
+If containerd does not come back, the former configuration is put back and containerd restarted with it. A run that was killed \
+is made good by the next one. Run twice, it changes nothing.
+
+Examples:
+  zerocap install node --dry-run
+  zerocap install node --restart 'systemctl restart containerd'
+  zerocap install node --config /var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl --restart 'systemctl restart k3s'
+
+Exit status:
+  0  installed, or already so
+  1  refused or undone: the node is as it was
+  2  the command line or a file cannot be understood: nothing was touched";
+
+const UNINSTALL: &str = "\
+Takes the block (or the drop-in) out of containerd's configuration, which is then byte for byte what it was, restarts containerd and \
+removes the programs. A version whose shims still run pods stays, and is named; run it again when they are gone.";
+
+/// `zerocap install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// What to install.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What can be installed.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// The shim, its engine and containerd's handlers, on this node
+    #[command(after_long_help = INSTALL)]
+    Node(Node),
+}
+
+/// `zerocap install node`.
+#[derive(Debug, Args)]
+pub struct Node {
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The folder with the programs to install; without it, the one that this program lies in
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+
+    /// The engine of both handlers: auto, embedded, or a path to runc, crun or youki
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub engine: String,
+
+    /// Show what would change as a unified diff, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `zerocap uninstall`.
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// What to uninstall.
+    #[command(subcommand)]
+    pub what: WhatToRemove,
+}
+
+/// What can be uninstalled.
+#[derive(Debug, Subcommand)]
+pub enum WhatToRemove {
+    /// Everything that `zerocap install node` put on this node
+    #[command(after_long_help = UNINSTALL)]
+    Node(RemoveNode),
+}
+
+/// `zerocap uninstall node`.
+#[derive(Debug, Args)]
+pub struct RemoveNode {
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Where things lie on the node.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// containerd's configuration, or the template from which a distribution makes it
+    #[arg(long, value_name = "FILE", default_value = "/etc/containerd/config.toml")]
+    pub config: PathBuf,
+
+    /// The folder for the programs; it must be executable and survive a reboot
+    #[arg(long, value_name = "DIR", default_value = "/opt/zerocap")]
+    pub prefix: PathBuf,
+
+    /// containerd itself, to check the configuration with
+    #[arg(long, value_name = "PROGRAM", default_value = "containerd")]
+    pub containerd: String,
+
+    /// The shell line that restarts containerd
+    #[arg(long, value_name = "COMMAND", default_value = "systemctl restart containerd")]
+    pub restart: String,
+
+    /// The shell line that succeeds as soon as containerd answers
+    #[arg(long, value_name = "COMMAND", default_value = "ctr version")]
+    pub healthy: String,
+
+    /// Seconds that containerd may take to answer after a restart
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub patience: u64,
+
+    /// How to say what was done
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// Forms of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// One line for each step that changed something
+    Text,
+    /// The same as one JSON object
+    Json,
+}

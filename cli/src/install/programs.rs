@@ -1,0 +1,119 @@
+//! The programs on the node: a folder for each version, never overwritten, removed when no pod runs on it any more.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use zerocap_annotations::{ZcError, code};
+
+use super::failed;
+
+/// The shim, by the name that containerd's documentation gives such programs.
+pub const SHIM: &str = "containerd-shim-zerocap-v2";
+/// Where they are copied to before they are complete.
+const SCRATCH: &str = ".new";
+const PROGRAMS: [&str; 3] = [SHIM, "zerocap-engine", "zerocap"];
+
+/// What is to be installed.
+#[derive(Debug)]
+pub struct Programs {
+    from: PathBuf,
+    /// Its name below the prefix: the version and what the programs' bytes say.
+    folder: String,
+}
+
+impl Programs {
+    /// Those of a folder.
+    ///
+    /// # Errors
+    /// ZC1103 if one is missing.
+    pub fn of(from: &Path) -> Result<Self, ZcError> {
+        let mut hash = Sha256::new();
+        for name in PROGRAMS {
+            let bytes = fs::read(from.join(name)).map_err(|error| {
+                ZcError::new(
+                    code::install::PROGRAMS_MISSING,
+                    format!("{}: {error}", from.join(name).display()),
+                    "name the folder with the three programs with --from",
+                )
+            })?;
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        }
+        let digest = hash.finalize();
+        let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { from: from.to_owned(), folder: format!("{}-{short}", env!("CARGO_PKG_VERSION")) })
+    }
+
+    /// Where they come to lie.
+    pub fn place(&self, prefix: &Path) -> PathBuf {
+        prefix.join(&self.folder)
+    }
+
+    /// Copies them; whether that was needed.
+    ///
+    /// # Errors
+    /// ZC1107.
+    pub fn copy(&self, prefix: &Path) -> Result<bool, ZcError> {
+        let place = self.place(prefix);
+        if place.is_dir() {
+            return Ok(false);
+        }
+        // Complete or absent: under another name first.
+        let scratch = prefix.join(SCRATCH);
+        let copy = || -> io::Result<()> {
+            if scratch.exists() {
+                fs::remove_dir_all(&scratch)?;
+            }
+            fs::create_dir_all(&scratch)?;
+            fs::set_permissions(&scratch, PermissionsExt::from_mode(0o755))?;
+            for name in PROGRAMS {
+                let to = scratch.join(name);
+                fs::copy(self.from.join(name), &to)?;
+                fs::set_permissions(&to, PermissionsExt::from_mode(0o755))?;
+                File::open(&to)?.sync_all()?;
+            }
+            fs::rename(&scratch, &place)
+        };
+        copy().map_err(|error| failed(&place, &error))?;
+        Ok(true)
+    }
+}
+
+/// Removes the versions below the prefix that are neither wanted nor in use; returns those that stay because pods run on them.
+///
+/// # Errors
+/// ZC1107.
+pub fn sweep(prefix: &Path, wanted: Option<&Path>) -> Result<Vec<PathBuf>, ZcError> {
+    let in_use = running();
+    let mut kept = Vec::new();
+    let scratch = prefix.join(SCRATCH);
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch).map_err(|error| failed(&scratch, &error))?;
+    }
+    let entries = match fs::read_dir(prefix) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(kept),
+        Err(error) => return Err(failed(prefix, &error)),
+    };
+    for folder in entries.flatten().map(|entry| entry.path()) {
+        if !folder.join(SHIM).is_file() || wanted == Some(folder.as_path()) {
+            continue;
+        }
+        if in_use.iter().any(|program| program.starts_with(&folder)) {
+            kept.push(folder);
+        } else {
+            fs::remove_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+        }
+    }
+    kept.sort();
+    Ok(kept)
+}
+
+/// The programs of all processes.
+fn running() -> Vec<PathBuf> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|process| fs::read_link(process.path().join("exe")).ok()).collect()
+}

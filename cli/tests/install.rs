@@ -1,0 +1,323 @@
+//! `zerocap install node` against folders of a node. containerd is a script here, which is told what to answer; the node tests
+//! do the same with the real one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+
+use tempfile::TempDir;
+
+const V3: &str = "version = 3\n# ours: do not touch\n[plugins.'io.containerd.cri.v1.runtime'.containerd]\n  default_runtime_name = 'runc' # why\n";
+const V2: &str = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"pause\"";
+const IMPORTS: &str = "version = 3\nimports = ['conf.d/*.toml']\n";
+const K3S: &str = "{{ template \"base\" . }}\n\n# added by hand\n";
+
+/// A node: configuration, programs to install, a containerd that does what it is told.
+struct Rig {
+    folder: TempDir,
+    config: PathBuf,
+}
+
+impl Rig {
+    fn new(name: &str, config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let rig = Self { config: folder.path().join("etc").join(name), folder };
+        for place in ["etc", "from"] {
+            fs::create_dir(rig.path(place)).unwrap();
+        }
+        fs::write(&rig.config, config).unwrap();
+        // Programs that can run for a while.
+        for program in ["containerd-shim-zerocap-v2", "zerocap-engine", "zerocap"] {
+            fs::copy("/bin/sleep", rig.path("from").join(program)).unwrap();
+        }
+        // `containerd --config FILE config dump` prints the file and what it imports.
+        rig.script(
+            "containerd",
+            "cat \"$2\" \"$(dirname \"$2\")\"/conf.d/*.toml 2>/dev/null | grep -v '^imports'; exit 0",
+        );
+        rig.script("restart", "echo restarted >> \"$0.log\"");
+        rig.script("healthy", "exit 0");
+        rig
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn script(&self, name: &str, body: &str) {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zerocap"));
+        command.args([verb, "node", "--patience", "1"]);
+        for (option, name) in
+            [("--prefix", "prefix"), ("--containerd", "containerd"), ("--restart", "restart"), ("--healthy", "healthy")]
+        {
+            command.arg(option).arg(self.path(name));
+        }
+        command.arg("--config").arg(&self.config);
+        if verb == "install" {
+            command.arg("--from").arg(self.path("from"));
+        }
+        command
+    }
+
+    fn install(&self) -> Output {
+        self.command("install").output().unwrap()
+    }
+
+    fn uninstall(&self) -> Output {
+        self.command("uninstall").output().unwrap()
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.config).unwrap_or_default()
+    }
+
+    fn restarts(&self) -> usize {
+        fs::read_to_string(self.path("restart.log")).unwrap_or_default().lines().count()
+    }
+
+    /// The versions below the prefix.
+    fn versions(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("prefix")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    }
+
+    /// Everything below etc/, to see that nothing stays.
+    fn etc(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("etc")).unwrap().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        paths
+    }
+}
+
+#[track_caller]
+fn ok(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[track_caller]
+fn refused(output: &Output, status: i32, code: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    assert!(text.starts_with(&format!("error: {code}: ")) && text.lines().count() == 1, "{text}");
+}
+
+#[test]
+fn there_and_back_byte_for_byte() {
+    for (name, text) in
+        [("config.toml", V3), ("config.toml", V2), ("config-v3.toml.tmpl", K3S), ("config.toml.tmpl", K3S)]
+    {
+        let rig = Rig::new(name, text);
+        ok(&rig.install());
+        let with = rig.text();
+        assert!(with.starts_with(text) && with.contains("runtimes.zerocap-platform"), "{with}");
+        let plugin = if text == V3 || name.contains("v3") {
+            "io.containerd.cri.v1.runtime"
+        } else {
+            "io.containerd.grpc.v1.cri"
+        };
+        assert!(with.contains(&format!("[plugins.'{plugin}'.containerd.runtimes.zerocap]")), "{with}");
+        assert_eq!((rig.versions().len(), rig.restarts()), (1, 1));
+        // Once more: nothing changes, nothing restarts.
+        assert!(ok(&rig.install()).contains("is right already"));
+        assert_eq!((rig.text(), rig.restarts()), (with, 1));
+        ok(&rig.uninstall());
+        assert_eq!(rig.text(), text);
+        assert_eq!(rig.etc(), std::slice::from_ref(&rig.config));
+        assert!(!rig.path("prefix").exists());
+    }
+}
+
+#[test]
+fn a_folder_that_is_imported_gets_a_drop_in() {
+    let rig = Rig::new("config.toml", IMPORTS);
+    ok(&rig.install());
+    let drop_in = rig.path("etc/conf.d/zerocap.toml");
+    assert_eq!(rig.text(), IMPORTS);
+    assert!(fs::read_to_string(&drop_in).unwrap().contains("runtimes.zerocap]"));
+    ok(&rig.uninstall());
+    assert!(!drop_in.exists());
+}
+
+#[test]
+fn a_configuration_that_does_not_exist_is_ours_to_remove() {
+    for name in ["config.toml", "config-v3.toml.tmpl"] {
+        let rig = Rig::new(name, "");
+        fs::remove_file(&rig.config).unwrap();
+        ok(&rig.install());
+        assert!(rig.text().contains("runtimes.zerocap]"));
+        ok(&rig.uninstall());
+        assert!(rig.etc().is_empty(), "{:?}", rig.etc());
+    }
+}
+
+#[test]
+fn dry_run_shows_the_change_and_makes_none() {
+    let rig = Rig::new("config.toml", V3);
+    let shown = ok(&rig.command("install").arg("--dry-run").output().unwrap());
+    assert!(shown.contains("+  runtime_type = \"io.containerd.zerocap.v2\""), "{shown}");
+    assert_eq!((rig.text().as_str(), rig.restarts(), rig.path("prefix").exists()), (V3, 0, false));
+}
+
+#[test]
+fn what_containerd_refuses_is_never_put_in_place() {
+    let rig = Rig::new("config.toml", V3);
+    rig.script("containerd", "echo 'containerd: no such plugin' >&2; exit 1");
+    refused(&rig.install(), 1, "ZC1104");
+    // It must also see what we wrote.
+    rig.script("containerd", "echo 'version = 3'");
+    refused(&rig.install(), 1, "ZC1104");
+    assert_eq!((rig.text().as_str(), rig.restarts()), (V3, 0));
+    assert_eq!(rig.etc(), std::slice::from_ref(&rig.config));
+}
+
+#[test]
+fn what_does_not_parse_is_not_touched() {
+    let rig = Rig::new("config.toml", "version = 3\n[plugins\n");
+    refused(&rig.install(), 2, "ZC1101");
+    assert_eq!(
+        (rig.text().as_str(), rig.restarts(), rig.path("prefix").exists()),
+        ("version = 3\n[plugins\n", 0, false)
+    );
+    fs::remove_file(rig.path("from/zerocap-engine")).unwrap();
+    refused(&rig.install(), 2, "ZC1103");
+}
+
+#[test]
+fn a_containerd_that_does_not_come_back_gets_its_configuration_back() {
+    let rig = Rig::new("config.toml", V3);
+    // It answers with the former configuration only.
+    rig.script("healthy", &format!("! grep -q runtimes.zerocap '{}'", rig.config.display()));
+    refused(&rig.install(), 1, "ZC1105");
+    assert_eq!((rig.text().as_str(), rig.restarts()), (V3, 2));
+    rig.script("healthy", "exit 1");
+    refused(&rig.install(), 1, "ZC1106");
+    assert_eq!(rig.text(), V3);
+    rig.script("healthy", "exit 0");
+    ok(&rig.install());
+    ok(&rig.uninstall());
+    assert_eq!(rig.text(), V3);
+}
+
+/// Killed while it asks containerd, restarts it, waits for it: the next run ends what was begun, or undoes it.
+#[test]
+fn killed_anywhere_the_next_run_makes_it_good() {
+    for step in ["containerd", "restart", "healthy"] {
+        for recovers in [true, false] {
+            let rig = Rig::new("config.toml", V3);
+            let (usual, kill) = (fs::read_to_string(rig.path(step)).unwrap(), "kill -9 $PPID; sleep 1");
+            // A shell line is run by a shell of its own, whose parent is the installer.
+            let kill = if step == "containerd" {
+                kill.to_owned()
+            } else {
+                "kill -9 $(sed 's/.*) . \\([0-9]*\\) .*/\\1/' /proc/$PPID/stat); sleep 1".to_owned()
+            };
+            rig.script(step, &kill);
+            let output = rig.install();
+            assert_eq!(
+                output.status.code(),
+                None,
+                "{step} did not kill it: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            fs::write(rig.path(step), usual).unwrap();
+            if recovers {
+                ok(&rig.install());
+                assert!(rig.text().contains("runtimes.zerocap]"), "{step}");
+                assert!(rig.restarts() >= 1, "{step}: containerd was never restarted with it");
+            } else {
+                // The trouble is real: what was there before the killed run comes back.
+                rig.script("healthy", &format!("! grep -q runtimes.zerocap '{}'", rig.config.display()));
+                refused(&rig.install(), 1, "ZC1105");
+                assert_eq!(rig.text(), V3, "{step}");
+                rig.script("healthy", "exit 0");
+            }
+            ok(&rig.uninstall());
+            assert_eq!(rig.text(), V3, "{step}");
+            assert_eq!(rig.etc(), std::slice::from_ref(&rig.config), "{step}");
+            assert!(
+                !rig.path("prefix").exists(),
+                "{step}: {:?}",
+                fs::read_dir(rig.path("prefix")).map(|d| d.flatten().collect::<Vec<_>>())
+            );
+        }
+    }
+}
+
+/// A running program of an installed version.
+struct Running(Child);
+
+impl Running {
+    fn start(version: &Path) -> Self {
+        Self(Command::new(version.join("containerd-shim-zerocap-v2")).arg("60").spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn an_upgrade_leaves_running_pods_their_programs() {
+    let rig = Rig::new("config.toml", V3);
+    ok(&rig.install());
+    let first = rig.versions().remove(0);
+    let pod = Running::start(&first);
+    // Another version: other bytes.
+    fs::copy("/bin/true", rig.path("from/zerocap")).unwrap();
+    assert!(ok(&rig.install()).contains("kept, since pods run on it"));
+    assert_eq!((rig.versions().len(), rig.restarts()), (2, 2));
+    assert!(!rig.text().contains(&first.display().to_string()));
+    assert!(ok(&rig.uninstall()).contains("kept, since pods run on it"));
+    assert_eq!((rig.versions(), rig.text().as_str()), (vec![first], V3));
+    drop(pod);
+    ok(&rig.uninstall());
+    assert!(!rig.path("prefix").exists());
+    refused(&rig.uninstall(), 1, "ZC1108");
+}
+
+#[test]
+fn a_handler_of_somebody_else_is_left_alone() {
+    let text =
+        format!("{V3}[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.zerocap]\n  runtime_type = 'mine'\n");
+    let rig = Rig::new("config.toml", &text);
+    refused(&rig.install(), 2, "ZC1102");
+    assert_eq!(rig.text(), text);
+}
+
+#[test]
+fn one_at_a_time() {
+    let rig = Rig::new("config.toml", V3);
+    rig.script("restart", "touch \"$0.begun\"; sleep 3");
+    let mut first = rig.command("install").stdout(std::process::Stdio::null()).spawn().unwrap();
+    while !rig.path("restart.begun").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    refused(&rig.uninstall(), 1, "ZC1109");
+    assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn the_answer_as_json() {
+    let rig = Rig::new("config.toml", V3);
+    let said = ok(&rig.command("install").args(["--output", "json"]).output().unwrap());
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["changed"], rig.config.display().to_string());
+    assert_eq!((&said["restarted"], &said["kept"]), (&true.into(), &serde_json::json!([])));
+}
