@@ -1,6 +1,8 @@
 //! The presets as they are written: names, reasons, and the text that lists of one's own are built on.
 
-use crate::intent::{Intent, IntentError};
+use std::cell::RefCell;
+
+use crate::intent::{Intent, IntentError, closest};
 use crate::preset::Preset;
 
 /// The TOML of a preset.
@@ -30,7 +32,18 @@ pub fn preset(preset: Preset) -> Result<Intent, IntentError> {
 ///
 /// [`IntentError`] names the place and what is wrong there.
 pub fn read(list: &str) -> Result<Intent, IntentError> {
-    Intent::parse_with(list, &|name| Preset::from_name(name).map(|preset| text(preset).to_owned()))
+    let missed = RefCell::new(None);
+    let base = |name: &str| match Preset::from_name(name) {
+        Some(preset) => Some(text(preset).to_owned()),
+        None => {
+            missed.replace(closest(name, Preset::ALL.map(Preset::name)));
+            None
+        }
+    };
+    Intent::parse_with(list, &base).map_err(|error| match missed.take() {
+        Some(meant) => IntentError { hint: format!("did you mean {meant}?"), ..error },
+        None => error,
+    })
 }
 
 #[cfg(test)]
@@ -40,6 +53,21 @@ mod tests {
     use super::*;
     use crate::preset::{LastLayer, last_layer};
     use crate::{Arch, Gate, compile};
+
+    #[test]
+    fn a_misspelt_base_is_recognised() {
+        let error = read("version = 1\nbase = \"generl\"").expect_err("no such preset");
+        assert_eq!(error.to_string(), "line 2, column 8: base: there is no profile generl; did you mean general?");
+    }
+
+    /// Presets give a reason for every line.
+    #[test]
+    fn every_line_has_a_reason() {
+        for name in Preset::ALL {
+            let intent = preset(name).expect("the build script read it");
+            assert!(intent.lines().count() > 10 && intent.lines().all(|(_, _, line)| !line.why.is_empty()), "{name:?}");
+        }
+    }
 
     /// What the shim loads and what the command line shows come from one text.
     #[test]

@@ -4,8 +4,8 @@ use clap::Args;
 use std::collections::BTreeSet;
 use zerocap_annotations::{ZcError, code};
 
-use zerocap_seccomp::intent::{self, Intent};
-use zerocap_seccomp::{Action, Arch, lookup};
+use zerocap_seccomp::intent::{self, Line};
+use zerocap_seccomp::{Action, Arch};
 
 use crate::failure::Failure;
 
@@ -18,20 +18,23 @@ pub struct Variant {
 
     /// Switch a knob of the profile on; may be given several times. `none` switches all off
     ///
-    /// Without it, a profile that has the knob `unix` has it on, and nothing else.
+    /// Without it, what the profile's `on` lists; where it lists nothing, `unix` if there is such a knob.
     #[arg(long, value_name = "NAME")]
     pub knob: Vec<String>,
 }
 
 impl Variant {
-    /// The knobs that are on, of those that a profile has.
-    pub fn on<'a>(&'a self, known: &'a [String]) -> Result<Vec<&'a str>, Failure> {
+    /// The knobs that are on, of those that a profile has; `usual` are those that it has on by itself.
+    pub fn on<'a>(&'a self, known: &'a [String], usual: &'a [String]) -> Result<BTreeSet<&'a str>, Failure> {
         let known = || known.iter().map(String::as_str);
+        if self.knob.is_empty() && !usual.is_empty() {
+            return Ok(usual.iter().map(String::as_str).collect());
+        }
         if self.knob.is_empty() {
             return Ok(known().filter(|knob| *knob == "unix").collect());
         }
         if self.knob == ["none"] {
-            return Ok(Vec::new());
+            return Ok(BTreeSet::new());
         }
         match self.knob.iter().find(|knob| !known().any(|name| name == knob.as_str())) {
             None => Ok(self.knob.iter().map(String::as_str).collect()),
@@ -75,15 +78,17 @@ pub fn errno(number: u16) -> String {
     intent::errno_name(number).map_or_else(|| format!("errno {number}"), str::to_owned)
 }
 
-/// What a profile says of a call, over all of its knobs.
-pub fn answer(intent: &Intent, call: &str) -> String {
-    let on: BTreeSet<&str> = intent.knobs.iter().map(String::as_str).collect();
-    let decide = |on| lookup(call).map(|call| intent.decision(call, on));
-    match (decide(&on), decide(&BTreeSet::new())) {
-        (Some(all), Some(none)) if all == none => match all.unconditional() {
-            Some(single) => action(single),
-            None => "by argument".to_owned(),
-        },
-        _ => "by knob".to_owned(),
+/// What a line says, over all of its knobs.
+pub fn answer(line: &Line) -> String {
+    if line.rules.iter().all(|rule| rule.clause.action == line.otherwise) {
+        return action(line.otherwise);
+    }
+    let knobs = line.rules.iter().any(|rule| !rule.on.is_empty() || !rule.off.is_empty());
+    let arguments = line.rules.iter().any(|rule| !rule.clause.conditions.is_empty());
+    match (knobs, arguments) {
+        (true, true) => "by knob and argument".to_owned(),
+        (true, false) => "by knob".to_owned(),
+        (false, true) => "by argument".to_owned(),
+        (false, false) => action(line.decision(&BTreeSet::new()).otherwise),
     }
 }

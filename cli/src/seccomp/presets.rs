@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 use zerocap_annotations::{ZcError, code};
+use zerocap_seccomp::Arch;
 use zerocap_seccomp::intent::{Intent, closest};
 use zerocap_seccomp::preset::Preset;
 use zerocap_seccomp::written;
@@ -58,8 +59,14 @@ fn list(output: Output) {
 fn show(preset: Preset, intent: &Intent, output: Output) {
     if output == Output::Json {
         let lines: Vec<Value> = intent
-            .reasons()
-            .map(|(call, why)| json!({ "call": call, "answer": names::answer(intent, call), "why": why }))
+            .lines()
+            .map(|(call, arch, line)| {
+                let from = if line.place.file.is_empty() { preset.name() } else { &line.place.file };
+                json!({
+                    "call": call, "arch": arch.map(Arch::name), "answer": names::answer(line), "why": line.why,
+                    "from": from, "line": line.place.line,
+                })
+            })
             .collect();
         outln!(
             "{:#}",
@@ -77,8 +84,9 @@ fn show(preset: Preset, intent: &Intent, output: Output) {
     outln!("calls that have no name here: {}", names::action(intent.unknown()));
     outln!("calls of another ABI: {}", names::action(intent.foreign()));
     let mut rows = table::table(&["call", "answer", "why"]);
-    for (call, why) in intent.reasons() {
-        rows.add_row([call.to_owned(), names::answer(intent, call), why.to_owned()]);
+    for (call, arch, line) in intent.lines() {
+        let call = arch.map_or_else(|| call.to_owned(), |arch| format!("{call} ({})", arch.name()));
+        rows.add_row([call, names::answer(line), line.why.clone()]);
     }
     table::print("", &rows);
 }

@@ -67,17 +67,17 @@ impl Source {
         Ok(Self { name, content })
     }
 
-    /// The knobs that it has.
-    pub fn knobs(&self) -> &[String] {
+    /// The knobs that are on.
+    pub fn on<'a>(&'a self, variant: &'a Variant) -> Result<BTreeSet<&'a str>, Failure> {
         match &self.content {
-            Content::Written(intent) => &intent.knobs,
-            Content::Oci(_) | Content::Compiled(_) => &[],
+            Content::Written(intent) => variant.on(&intent.knobs, &intent.on),
+            Content::Oci(_) | Content::Compiled(_) => variant.on(&[], &[]),
         }
     }
 
     /// What it means, where that is written down and not only compiled.
     pub fn profile(&self, variant: &Variant) -> Result<Option<Profile>, Failure> {
-        let on: BTreeSet<&str> = variant.on(self.knobs())?.into_iter().collect();
+        let on = self.on(variant)?;
         Ok(match &self.content {
             Content::Written(intent) => Some(intent.profile(variant.arch, &on)),
             Content::Oci(profile) => Some(Profile::clone(profile)),

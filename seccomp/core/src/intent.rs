@@ -1,4 +1,4 @@
-//! Profiles as a person writes them: TOML, by name, with a reason on every line.
+//! Profiles as a person writes them: TOML, by name, with a reason on every line. docs/seccomp.md has the schema for users.
 //!
 //! ```toml
 //! version = 1
@@ -21,21 +21,46 @@
 //! otherwise = "EACCES"
 //! when = [{ if = ["listen"] }]        # the first entry that holds decides; `then` is "allow" unless given
 //! ```
+//!
+//! A list of somebody's own is the same, built on a preset:
+//!
+//! ```toml
+//! version = 1
+//! base = "general"
+//!
+//! [allow]
+//! clone = { flags = { none-of = ["CLONE_NEWUSER"] } }    # where it does not hold, refused
+//!
+//! [deny]
+//! mount = "no mounts"
+//! ioctl = { cmd = "FIONREAD", then = "EACCES" }          # where it does not hold, as the base has it
+//!
+//! [arch.aarch64.deny]
+//! memfd_create = "a reason for this architecture only"
+//! ```
 
 mod arguments;
+mod condition;
 mod constants;
 mod error;
+mod line;
 mod near;
+mod node;
 mod read;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use arguments::{Argument, arguments};
 pub use constants::{all as constants, constant, errno, errno_name};
 pub use error::IntentError;
+pub use line::{Line, Place, Rule};
 pub use near::closest;
 
-use crate::{Action, Arch, Clause, Decision, Profile, Syscall, Table, names};
+use crate::{Action, Arch, Decision, Profile, Syscall, Table, names};
+
+/// The most that a file may have, in bytes.
+pub const MAX_TEXT: usize = 1 << 20;
 
 /// A profile read from TOML.
 #[derive(Debug, Clone)]
@@ -44,26 +69,15 @@ pub struct Intent {
     pub summary: String,
     /// What may be switched on.
     pub knobs: Vec<String>,
+    /// What is on where nobody says otherwise.
+    pub on: Vec<String>,
     known: Action,
     unknown: Action,
     foreign: Action,
+    /// For every architecture.
     lines: BTreeMap<&'static str, Line>,
-}
-
-/// What is written about one call.
-#[derive(Debug, Clone)]
-struct Line {
-    why: String,
-    entries: Vec<Entry>,
-    otherwise: Action,
-}
-
-/// One alternative.
-#[derive(Debug, Clone)]
-struct Entry {
-    on: Vec<String>,
-    off: Vec<String>,
-    clause: Clause,
+    /// For one architecture, instead.
+    own: BTreeMap<(Arch, &'static str), Line>,
 }
 
 impl Intent {
@@ -83,7 +97,7 @@ impl Intent {
     ///
     /// [`IntentError`] names the place and what is wrong there.
     pub fn parse_with(text: &str, bases: &dyn Fn(&str) -> Option<String>) -> Result<Self, IntentError> {
-        read::intent(text, bases, 0)
+        read::intent(text, "", bases, 0)
     }
 
     /// The answer to calls of the tables that have no line.
@@ -109,10 +123,23 @@ impl Intent {
         self.lines.iter().map(|(name, line)| (*name, line.why.as_str()))
     }
 
+    /// Every line, those for single architectures last.
+    pub fn lines(&self) -> impl Iterator<Item = (&'static str, Option<Arch>, &Line)> {
+        let own = self.own.iter().map(|((arch, name), line)| (*name, Some(*arch), line));
+        self.lines.iter().map(|(name, line)| (*name, None, line)).chain(own)
+    }
+
+    /// The line that decides a call on this architecture, if there is one.
+    #[must_use]
+    pub fn line(&self, native: Arch, call: Syscall) -> Option<&Line> {
+        self.own.get(&(native, call.name())).or_else(|| self.lines.get(call.name()))
+    }
+
     /// The profile for kernels of a native architecture, with these knobs switched on.
     #[must_use]
     pub fn profile(&self, native: Arch, on: &BTreeSet<&str>) -> Profile {
-        let calls = names().filter_map(|call| Some((call.number(native)?, self.decision(call, on)))).collect();
+        let calls =
+            names().filter_map(|call| Some((call.number(native)?, self.decision_on(native, call, on)))).collect();
         let table = Table::with(self.unknown, calls);
         let mut profile = Profile::new(self.foreign);
         profile.flags.spec_allow = true;
@@ -120,31 +147,29 @@ impl Intent {
         profile
     }
 
-    /// What happens to a call with these knobs switched on.
+    /// What happens to a call with these knobs switched on, where no section for an architecture says otherwise.
     #[must_use]
     pub fn decision(&self, call: Syscall, on: &BTreeSet<&str>) -> Decision {
-        let Some(line) = self.lines.get(call.name()) else { return Decision::always(self.known) };
-        let mut decision = Decision::always(line.otherwise);
-        for entry in &line.entries {
-            let holds = |knob: &String| on.contains(knob.as_str());
-            if !entry.on.iter().all(holds) || entry.off.iter().any(holds) {
-                continue;
-            }
-            if entry.clause.conditions.is_empty() {
-                decision.otherwise = entry.clause.action;
-                break;
-            }
-            decision.clauses.push(entry.clause.clone());
-        }
-        decision
+        self.lines.get(call.name()).map_or_else(|| Decision::always(self.known), |line| line.decision(on))
     }
 
-    /// Calls of the native ABIs that are refused whatever their arguments.
+    /// What happens to a call on this architecture with these knobs switched on.
+    #[must_use]
+    pub fn decision_on(&self, native: Arch, call: Syscall, on: &BTreeSet<&str>) -> Decision {
+        self.line(native, call).map_or_else(|| Decision::always(self.known), |line| line.decision(on))
+    }
+
+    /// Calls of the native ABIs that are refused whatever their arguments, on each of them that has the call.
     #[must_use]
     pub fn refused(&self, on: &BTreeSet<&str>) -> Vec<&'static str> {
+        let refused =
+            |call: Syscall, arch: Arch| self.decision_on(arch, call, on).unconditional().is_some_and(Action::refuses);
         names()
             .filter(|call| Arch::NATIVE.iter().any(|arch| call.number(*arch).is_some()))
-            .filter(|call| self.decision(*call, on).unconditional().is_some_and(Action::refuses))
+            .filter(|call| {
+                let mut having = Arch::NATIVE.into_iter().filter(|arch| call.number(*arch).is_some());
+                having.all(|arch| refused(*call, arch))
+            })
             .map(Syscall::name)
             .collect()
     }
