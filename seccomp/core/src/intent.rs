@@ -44,7 +44,6 @@ mod condition;
 mod constants;
 mod error;
 mod line;
-mod near;
 mod node;
 mod read;
 mod rules;
@@ -55,8 +54,8 @@ pub use arguments::{Argument, arguments};
 pub use constants::{all as constants, constant, errno, errno_name};
 pub use error::IntentError;
 pub use line::{Line, Place, Rule};
-pub use near::closest;
 
+pub use crate::near::closest;
 use crate::{Action, Arch, Decision, Profile, Syscall, Table, names};
 
 /// The most that a file may have, in bytes.

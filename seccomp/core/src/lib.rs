@@ -8,6 +8,7 @@
 mod action;
 pub mod algebra;
 mod arch;
+pub mod arguments;
 mod asm;
 mod check;
 mod combine;
@@ -19,6 +20,7 @@ mod insn;
 #[cfg(feature = "intent")]
 pub mod intent;
 mod interpret;
+mod near;
 mod profile;
 mod region;
 mod syscalls;
@@ -32,5 +34,6 @@ pub use condition::{ARGS, Condition, Test, Width};
 pub use gate::{COOKIE_WORDS, CookieSite, GATED_CALLS, Gate, UNPATCHED};
 pub use insn::{Insn, opcode};
 pub use interpret::{InterpretError, SeccompData, interpret};
+pub use near::closest;
 pub use profile::{Clause, Decision, Flags, Profile, Table};
-pub use syscalls::{Syscall, X32_BIT, count, lookup, name_of, names};
+pub use syscalls::{KernelVersion, Syscall, X32_BIT, count, lookup, name_of, names, since, suggest};

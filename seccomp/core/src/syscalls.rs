@@ -1,6 +1,8 @@
 //! System call names and their numbers, per ABI.
 
-use crate::Arch;
+use std::fmt;
+
+use crate::{Arch, near};
 
 /// The bit that marks the number of an x32 call (`__X32_SYSCALL_BIT`).
 pub const X32_BIT: u32 = 0x4000_0000;
@@ -41,6 +43,39 @@ impl Syscall {
             number => Some(number),
         }
     }
+}
+
+/// The version of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelVersion {
+    /// 6 of 6.12.
+    pub major: u8,
+    /// 12 of 6.12.
+    pub minor: u8,
+    /// 16 of 2.6.16; 0 from Linux 3 on.
+    pub patch: u8,
+}
+
+impl fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)?;
+        if self.patch == 0 { Ok(()) } else { write!(f, ".{}", self.patch) }
+    }
+}
+
+/// By place in the list of all calls. Generated from `seccomp/data/since.tsv`.
+static SINCE: &[KernelVersion] = include!(concat!(env!("OUT_DIR"), "/since.rs"));
+
+/// The first kernel that had a call of this name, on any architecture.
+#[must_use]
+pub fn since(name: &str) -> Option<KernelVersion> {
+    lookup(name).and_then(|call| SINCE.get(call.index())).copied().filter(|version| version.major > 0)
+}
+
+/// The call that somebody may have meant by a name that no call has.
+#[must_use]
+pub fn suggest(name: &str) -> Option<&'static str> {
+    near::closest(name, names().map(Syscall::name))
 }
 
 fn at(index: usize) -> Option<Syscall> {
@@ -91,6 +126,29 @@ mod tests {
         assert_eq!(number("mseal", Arch::X86_64), Some(462));
         assert!(lookup("Read").is_none());
         assert!(lookup("").is_none());
+    }
+
+    #[test]
+    fn versions() {
+        let version = |name| since(name).map(|version| version.to_string());
+        assert_eq!(version("read").as_deref(), Some("1.0"));
+        assert_eq!(version("openat").as_deref(), Some("2.6.16"));
+        assert_eq!(version("clone3").as_deref(), Some("5.3"));
+        assert_eq!(version("clock_gettime64").as_deref(), Some("5.1"));
+        assert_eq!(version("mseal").as_deref(), Some("6.10"));
+        assert!(since("mseal") > since("cachestat"));
+        assert_eq!(since("no_such_call"), None);
+        let unknown: Vec<_> = names().map(Syscall::name).filter(|name| since(name).is_none()).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
+    fn suggestions() {
+        assert_eq!(suggest("openta"), Some("openat"));
+        assert_eq!(suggest("SOCKET"), Some("socket"));
+        assert_eq!(suggest("mseall"), Some("mseal"));
+        assert_eq!(suggest("<syscall name>"), None);
+        assert_eq!(suggest(""), None);
     }
 
     #[test]
