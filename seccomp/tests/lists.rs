@@ -165,7 +165,7 @@ fn errors_have_a_place_and_a_hint() {
         ),
         (
             "[deny]\nclone = { flgs = 1 }",
-            "line 4, column 11: deny.clone.flgs: clone has no such argument; it has: flags, stack, parent_tid, child_tid, tls; did you mean flags?",
+            "line 4, column 11: deny.clone.flgs: clone has no such argument; it has: flags, stack, parent_tid; did you mean flags?",
         ),
         (
             "[deny]\nclone = { flags = { none_of = [1] } }",
