@@ -83,6 +83,8 @@ impl Decision {
             .collect();
         // The last pair is both rests, without conditions.
         let otherwise = clauses.pop().map_or(Action::KillProcess, |rest| rest.action);
-        Self { clauses, otherwise }
+        let pairs = Self { clauses, otherwise };
+        // Most pairs of two conditional decisions never apply, and filters have a largest size.
+        if self.clauses.is_empty() || other.clauses.is_empty() { pairs } else { pairs.simplified() }
     }
 }

@@ -3,11 +3,13 @@
 //! A seccomp filter has no loops and sees 64 bytes, so what it answers to *every* call can be computed, not sampled: a
 //! [`Walk`] is that, whatever the program does with its registers. What cannot be decided within bounds is an error.
 
+mod bitmap;
 mod machine;
 mod profile;
 mod raw;
 mod word;
 
+pub use bitmap::on_bitmap;
 use machine::{Answer, Machine};
 pub use profile::ConvertError;
 pub use raw::{MAX_RAW, RawError, read_raw, write_raw};
