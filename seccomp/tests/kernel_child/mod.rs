@@ -1,5 +1,5 @@
 //! A child process that loads a filter and makes system calls under it: the kernel's own answer.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, dead_code)]
 
 mod raw;
 
