@@ -58,6 +58,8 @@ pub enum TargetKind {
     Init,
     /// A process executed into the container.
     Exec,
+    /// A program on this machine, without a container.
+    Machine,
 }
 
 /// The value of one knob, as an annotation would write it.

@@ -27,6 +27,11 @@ impl Failure {
         Self { status: BAD_INPUT, error: error.into() }
     }
 
+    /// Ends with a status of the command's own.
+    pub fn with_status(status: u8, error: ZcError) -> Self {
+        Self { status, error }
+    }
+
     /// Tells the error.
     pub fn tell(self) -> ExitCode {
         eprintln!("error: {}", self.error);

@@ -11,6 +11,7 @@ mod input;
 mod install;
 mod out;
 mod rights;
+mod run;
 mod seccomp;
 mod status;
 mod table;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Seccomp(a) => seccomp::run(&a),
         Command::Install(a) => install::install(&a),
         Command::Uninstall(a) => install::uninstall(&a),
+        Command::Run(a) => run::run(&a),
         Command::Completion(a) => completion::run(&a),
     };
     match result {

@@ -187,7 +187,8 @@ pub fn promise_table(report: &Report) {
     print("Promises", &rows);
 }
 
-fn verified_table(report: &Report) {
+/// What the kernel showed while the process was parked.
+pub fn verified_table(report: &Report) {
     if report.verified.is_empty() {
         return;
     }

@@ -29,6 +29,7 @@ pub const fn target(target: TargetKind) -> &'static str {
         TargetKind::Sandbox => "sandbox",
         TargetKind::Init => "container",
         TargetKind::Exec => "exec",
+        TargetKind::Machine => "program on this machine",
     }
 }
 

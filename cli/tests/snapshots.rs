@@ -6,3 +6,8 @@
 fn the_snapshots_hold() {
     trycmd::TestCases::new().case("tests/cmd/*.trycmd");
 }
+
+#[test]
+fn the_commands_of_the_pages_hold() {
+    trycmd::TestCases::new().case("../docs/run.md");
+}

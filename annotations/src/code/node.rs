@@ -79,4 +79,22 @@ codes! {
         cure: "Use a smaller spec or request.",
         example: "config.json has 70 MiB, at most 16 MiB are read",
     }
+    RUN_USER = "ZC0930" {
+        title: "another user takes root",
+        cause: "--user names a user or a group that is not one's own, and only root may become another.",
+        cure: "Leave --user out, or start zerocap as root.",
+        example: "zerocap run --user 65534 -- true, as user 1000",
+    }
+    RUN_NOTHING = "ZC0931" {
+        title: "nothing to enforce",
+        cause: "The annotations leave the network to the cluster and ask for nothing else, so the program would not be confined at all.",
+        cure: "Leave network-enforcement=cluster out, add a knob, or start the program without zerocap.",
+        example: "zerocap run --annotation network-enforcement=cluster -- true",
+    }
+    RUN_START = "ZC0932" {
+        title: "the program of this machine cannot be started",
+        cause: "A process, memory or a descriptor for the launcher could not be had, or privileges could not be given up.",
+        cure: "Look at the error: limits on processes, memory and open files; /proc must be mounted.",
+        example: "Resource temporarily unavailable",
+    }
 }

@@ -35,6 +35,12 @@ pub enum Target<'a> {
         /// copy of the spec.
         process: &'a Value,
     },
+    /// A program on this machine, started without a container: only what the launcher does is had, and the spec is no more
+    /// than the process's description.
+    Machine {
+        /// Whether the one who starts it may empty the capability bounding set (CAP_SETPCAP).
+        privileged: bool,
+    },
 }
 
 impl Target<'_> {
@@ -43,7 +49,13 @@ impl Target<'_> {
             Self::Sandbox => TargetKind::Sandbox,
             Self::Init => TargetKind::Init,
             Self::Exec { .. } => TargetKind::Exec,
+            Self::Machine { .. } => TargetKind::Machine,
         }
+    }
+
+    /// Whether there is a container around the process.
+    fn in_container(self) -> bool {
+        !matches!(self, Self::Machine { .. })
     }
 }
 
@@ -67,6 +79,9 @@ pub struct Confinement {
 pub struct Expect {
     /// All five capability sets are empty.
     pub caps_zero: bool,
+    /// The bounding set need not be: whoever starts the process may not empty it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_bounding: bool,
     /// `NoNewPrivs: 1`.
     pub no_new_privs: bool,
     /// `Seccomp_filters` is at least this; with 0 the process may be without a filter.
@@ -102,7 +117,7 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
         shape::check_process(process)?;
     }
     let facts = Facts::of(spec, target)?;
-    if policy.platform() {
+    if policy.platform() && target.in_container() {
         refuse::with_platform(spec, target, policy, &facts)?;
     }
     refuse::over_launcher(&facts, target)?;
@@ -168,10 +183,15 @@ fn rewrite(
     changes: &mut Vec<Change>,
     notes: &mut Vec<String>,
 ) -> Value {
-    if let Target::Exec { process } = target {
-        let mut process = process.clone();
-        process::rewrite(&mut process, target, policy, changes);
-        return process;
+    match target {
+        Target::Exec { process } => {
+            let mut process = process.clone();
+            process::rewrite(&mut process, target, policy, changes);
+            return process;
+        }
+        // Nobody reads it: there is no engine.
+        Target::Machine { .. } => return spec.clone(),
+        Target::Sandbox | Target::Init => {}
     }
     let mut spec = layers.write(spec, changes);
     if let Some(process) = spec.get_mut("process") {
@@ -193,11 +213,12 @@ fn rewrite(
 fn expect(policy: &Policy, facts: &Facts<'_>, target: Target<'_>, layers: &Layers, landlock: bool) -> Expect {
     Expect {
         caps_zero: policy.platform(),
+        any_bounding: target == Target::Machine { privileged: false },
         no_new_privs: true,
         min_filters: layers.count(),
         uid: facts.node_uid,
         own_pid_ns: facts.own_pid(),
-        own_ipc_ns: policy.platform() && target != Target::Sandbox,
+        own_ipc_ns: policy.platform() && target != Target::Sandbox && target.in_container(),
         landlock,
         launcher: target != Target::Sandbox,
     }
@@ -210,7 +231,7 @@ fn plan(
 ) -> Result<Option<LaunchPlan>, ZcError> {
     let role = match target {
         Target::Sandbox => return Ok(None),
-        Target::Init => Role::Init,
+        Target::Init | Target::Machine { .. } => Role::Init,
         Target::Exec { .. } => Role::Exec,
     };
     let (landlock, forbidden_connect) = landlock.map_or((None, None), |l| (Some(l.ruleset), l.forbidden_connect));

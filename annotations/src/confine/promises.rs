@@ -1,5 +1,7 @@
 //! The table promise × fence, and whether it satisfies `require`.
 
+mod machine;
+
 use zerocap_seccomp::preset::refused_names;
 
 use super::Target;
@@ -128,6 +130,9 @@ pub(super) fn require(promises: &[PromiseReport]) -> Result<(), ZcError> {
 /// What a reader should know beside the table.
 pub(super) fn notes(policy: &Policy, facts: &Facts<'_>, target: Target<'_>) -> Vec<String> {
     let mut notes = Vec::new();
+    if !target.in_container() {
+        notes.push(machine::NOTE.to_owned());
+    }
     if target == Target::Sandbox {
         notes.push("the pause container runs no foreign code and gets no launcher".to_owned());
         return notes;
@@ -155,6 +160,7 @@ impl View<'_> {
         let platform = self.policy.platform();
         match promise {
             Promise::Files => self.files(),
+            Promise::Neighbours if !self.target.in_container() => self.machine_neighbours(),
             Promise::Neighbours if !platform && self.policy.unix() != Unix::Any => self.unix_alone(),
             _ if !platform => Row::not_asked("network-enforcement is cluster"),
             Promise::Privileges => self.privileges(),
@@ -187,8 +193,9 @@ impl View<'_> {
             Namespace::Node => format!("uid {}", self.facts.uid),
             _ => "a user namespace".to_owned(),
         };
-        row.fence(Fence::Uid, true, uid);
+        row.fence(Fence::Uid, self.target.in_container() || self.facts.uid != 0, uid);
         row.fence(Fence::Seccomp, true, "no user namespaces");
+        self.machine_privileges(&mut row);
         row
     }
 
@@ -315,7 +322,10 @@ impl View<'_> {
                     row.partly(format!("abstract unix sockets of the pod's other containers can be reached: Landlock's scope (ABI 6, Linux 6.12) is missing{}", self.found()));
                 }
                 if !resolve {
-                    row.partly("unix sockets on shared volumes can be reached: Landlock's right to resolve unix sockets (ABI 9) is missing");
+                    let which = if self.target.in_container() { "on shared volumes" } else { "with a path" };
+                    row.partly(format!(
+                        "unix sockets {which} can be reached: Landlock's right to resolve unix sockets (ABI 9) is missing"
+                    ));
                 }
             }
         }
@@ -343,7 +353,7 @@ impl View<'_> {
         let mut row = Row::kept();
         row.fence(Fence::LandlockFiles, have != 0, "");
         if self.policy.read_only() {
-            row.fence(Fence::ReadOnlyMounts, true, "the root and the kubelet's files");
+            self.read_only_mounts(&mut row);
         }
         if have == 0 {
             let reason = format!("Landlock (Linux 5.13) is missing{}", self.found());

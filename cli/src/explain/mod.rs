@@ -114,7 +114,7 @@ pub fn sample() -> Value {
 }
 
 /// A floor that a person names must exist; that of a node need not.
-fn given_floor(path: &Path) -> Result<Floor, Failure> {
+pub fn given_floor(path: &Path) -> Result<Floor, Failure> {
     input::text(path)?;
     floor::load(path).map_err(Failure::bad_input)
 }

@@ -4,7 +4,7 @@ mod compile;
 mod names;
 mod presets;
 mod source;
-mod write;
+pub mod write;
 
 use std::process::ExitCode;
 

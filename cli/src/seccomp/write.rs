@@ -27,7 +27,8 @@ pub fn output(path: Option<&Path>, bytes: &[u8], binary: bool) -> Result<(), Fai
     file(path, bytes).map_err(|error| failed(path, &error))
 }
 
-fn file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a whole file, or none; a pipe or a device is written to.
+pub fn file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A pipe or device is written to, not replaced.
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);

@@ -17,6 +17,16 @@ pub(super) fn status(pid: i32) -> io::Result<Status> {
     fs::read(path(pid, "status")).map(|text| Status(String::from_utf8_lossy(&text).into_owned()))
 }
 
+/// The process's name.
+pub(super) fn name(pid: i32) -> io::Result<Vec<u8>> {
+    fs::read(path(pid, "comm")).map(|name| name.trim_ascii_end().to_vec())
+}
+
+/// Whether the process has ended and waits to be reaped.
+pub(super) fn is_dead(pid: i32) -> io::Result<bool> {
+    status(pid).map(|status| status.field("State").is_none_or(|state| state.starts_with(['Z', 'X'])))
+}
+
 /// The process's cgroups, one `hierarchy:controllers:path` per line.
 pub(super) fn cgroup(pid: i32) -> io::Result<String> {
     fs::read_to_string(path(pid, "cgroup"))

@@ -31,7 +31,7 @@ pub use channel::ChildFds;
 use failure::Workload;
 pub use place::free_mount_point;
 pub use rows::rows;
-pub use verify::{Identity, Verified};
+pub use verify::{Identity, Sight, Verified};
 use verify::{Results, Surroundings};
 
 /// How a process ended, as the reaper saw it.
@@ -57,6 +57,7 @@ pub struct Handover {
     workload: Workload,
     planned: Results,
     sandbox: Option<i32>,
+    sight: Sight,
 }
 
 impl Handover {
@@ -75,12 +76,18 @@ impl Handover {
             paths: workload.paths.len(),
             connect: plan.forbidden_connect.is_some(),
         };
-        Ok((Self { channel, workload, planned, sandbox: None }, child))
+        Ok((Self { channel, workload, planned, sandbox: None, sight: Sight::Full }, child))
     }
 
     /// Names a process of the pod's sandbox: namespaces that must be the container's own must not be this process's either.
     pub fn beside(&mut self, sandbox: i32) {
         self.sandbox = Some(sandbox);
+    }
+
+    /// Says how much of the parked process can be looked at.
+    pub fn with_sight(mut self, sight: Sight) -> Self {
+        self.sight = sight;
+        self
     }
 
     /// The inodes of the hand-over's pipes: whatever process has one of them open belongs to this start.
@@ -137,7 +144,7 @@ impl Handover {
             ready,
             expect,
             launcher,
-            &Surroundings { pipes: self.channel.inodes(), sandbox: self.sandbox },
+            &Surroundings { pipes: self.channel.inodes(), sandbox: self.sandbox, sight: self.sight },
         )
     }
 
@@ -169,15 +176,33 @@ impl Handover {
         match end.map_err(failure::record)? {
             Some(Record::Error(error)) => Err(self.workload.refusal(&error)),
             Some(Record::Ready(_)) => Err(failure::twice_ready()),
-            None => match kernel::executable(pid) {
-                Ok(executable) if executable != launcher => Ok(Started { ended: false }),
+            None => match self.became(pid, ready, launcher, deadline).await {
+                true => Ok(Started { ended: false }),
                 // A dead process has no executable: its name tells.
-                _ => match timeout_at(deadline, died).await {
+                false => match timeout_at(deadline, died).await {
                     Ok(death) => judge_death(&death, ready),
                     Err(_) => Err(failure::stuck()),
                 },
             },
         }
+    }
+}
+
+impl Handover {
+    /// Whether the living process is no longer the launcher. A name is the weaker sign: the process itself chooses it, but
+    /// the launcher never takes another.
+    async fn became(&self, pid: i32, ready: &Ready, launcher: Identity, deadline: Instant) -> bool {
+        if self.sight == Sight::Full {
+            return kernel::executable(pid).is_ok_and(|executable| executable != launcher);
+        }
+        // execve closes descriptors a moment before it changes the name.
+        while Instant::now() < deadline && kernel::is_dead(pid).is_ok_and(|dead| !dead) {
+            if kernel::name(pid).is_ok_and(|name| name != ready.comm.as_bytes()) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        false
     }
 }
 

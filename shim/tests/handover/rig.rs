@@ -116,6 +116,7 @@ pub fn bare() -> LaunchPlan {
 pub fn expect() -> Expect {
     Expect {
         caps_zero: true,
+        any_bounding: false,
         no_new_privs: true,
         min_filters: 1,
         uid: Some(UID),
