@@ -1,12 +1,17 @@
 //! `linux.seccomp` of an OCI spec: what it means, and how to take names away from it.
 
+pub mod docker;
+mod errno;
 mod error;
 mod json;
 mod meaning;
 mod narrow;
 mod rules;
+#[cfg(feature = "lint")]
+pub mod source;
 
-pub use error::Error;
+pub use errno::{errno, errno_name};
+pub use error::{Error, Problem};
 pub use narrow::{Narrowed, narrow};
 use serde_json::Value;
 

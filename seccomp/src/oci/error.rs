@@ -19,6 +19,9 @@ pub enum Problem {
     /// A key that must be there.
     #[error("is missing")]
     Missing,
+    /// Two keys of which one may be given.
+    #[error("{0} and {1} are both given: write one of them")]
+    Both(&'static str, &'static str),
     /// A key that is right but for upper and lower case.
     #[error("write it as \"{0}\": engines differ on keys in other case")]
     Case(&'static str),
