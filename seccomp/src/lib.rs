@@ -4,12 +4,15 @@
 //! * [`preset`] has the filters of the last layer, compiled when zerocap was built.
 //! * [`by_name`] writes a profile as OCI JSON, as far as that can carry it.
 //! * `written` (feature `intent`) has the presets as they are written, with their reasons.
+//! * `lint` (feature `lint`) tells what is wrong with a profile.
 //! * [`compile`] turns any [`Profile`] into a filter, [`interpret`] runs one without a kernel.
 
 #![forbid(unsafe_code)]
 
 pub mod by_name;
 mod launcher;
+#[cfg(feature = "lint")]
+pub mod lint;
 pub mod oci;
 pub mod preset;
 #[cfg(feature = "intent")]
