@@ -1,6 +1,7 @@
 //! `zerocap seccomp`: profiles as people write them, the filters that they become, and programs under them.
 
 mod compile;
+mod lint;
 mod names;
 mod presets;
 mod source;
@@ -34,6 +35,8 @@ enum Command {
     Presets(presets::Arguments),
     /// Compile a profile to a filter, or write it as OCI JSON
     Compile(compile::Arguments),
+    /// Show what is wrong with a profile: what was written, what the kernel does, what to write
+    Lint(lint::Arguments),
 }
 
 /// Runs the command.
@@ -41,5 +44,6 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Presets(a) => presets::run(a),
         Command::Compile(a) => compile::run(a),
+        Command::Lint(a) => lint::run(a),
     }
 }

@@ -49,11 +49,13 @@ impl Variant {
     }
 }
 
-fn here() -> &'static str {
+/// This machine's architecture.
+pub(super) fn here() -> &'static str {
     Arch::native().unwrap_or(Arch::X86_64).name()
 }
 
-fn native(name: &str) -> Result<Arch, String> {
+/// An architecture that filters are compiled for.
+pub(super) fn native(name: &str) -> Result<Arch, String> {
     Arch::from_name(name)
         .filter(|arch| Arch::NATIVE.contains(arch))
         .ok_or_else(|| format!("write one of: {}", Arch::NATIVE.map(Arch::name).join(", ")))

@@ -7,8 +7,9 @@ use std::io::{self, Read};
 use serde_json::Value;
 use zerocap_annotations::{ZcError, code};
 use zerocap_seccomp::intent::Intent;
+use zerocap_seccomp::oci::docker;
 use zerocap_seccomp::preset::Preset;
-use zerocap_seccomp::{Gate, Insn, Profile, check, compile, oci, written};
+use zerocap_seccomp::{Arch, Gate, Insn, Profile, check, compile, oci, written};
 
 use super::names::Variant;
 use crate::failure::Failure;
@@ -102,7 +103,7 @@ impl Source {
 }
 
 /// The bytes of a file, which may be any kind of file and of any size.
-fn read(name: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(name: &str) -> Result<Vec<u8>, Failure> {
     let failed = |error: io::Error| {
         let shown = clean(name);
         let missing = error.kind() == io::ErrorKind::NotFound && !name.contains('/');
@@ -167,8 +168,23 @@ fn oci(name: &str, text: &str) -> Result<Content, Failure> {
         None => &document,
     };
     let hint = "write it as the OCI runtime specification has it";
-    let profile = oci::read(seccomp).map_err(|error| not_understood(name, &error.to_string(), hint))?;
+    let refused = |error: oci::Error| not_understood(name, &error.to_string(), hint);
+    // Docker's format has rules that depend on the container: for one without capabilities, on this machine.
+    let resolved = (document.get("linux").is_none() && docker::is_docker(seccomp))
+        .then(|| docker::resolve(seccomp, &here()))
+        .transpose()
+        .map_err(refused)?;
+    let seccomp = resolved.as_ref().map_or(seccomp, |resolved| &resolved.seccomp);
+    let profile = oci::read(seccomp).map_err(refused)?;
     Ok(Content::Oci(Box::new(profile)))
+}
+
+fn here() -> docker::Target {
+    docker::Target {
+        arch: Arch::native().unwrap_or(Arch::X86_64),
+        capabilities: BTreeSet::new(),
+        kernel: super::lint::this_kernel().unwrap_or((6, 12)),
+    }
 }
 
 fn not_understood(name: &str, problem: &str, hint: &str) -> Failure {
