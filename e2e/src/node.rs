@@ -119,14 +119,17 @@ impl Node {
         Command::new(script()).args(["exec", "--dir"]).arg(&self.dir).args(command).stdin(Stdio::null()).output()
     }
 
-    /// Builds a set of images (`hack/images/build`) and imports it: a name, or `attacks=PROGRAM`.
+    /// Builds a set of images (`hack/images/build`) and imports it: a name, or `attacks=PROGRAM`. An error of the kind
+    /// `Unsupported` says that this machine cannot have it.
     pub fn import(&self, set: &str) -> io::Result<()> {
         let build = Command::new(repository().join("hack/images/build")).arg(set).output()?;
+        const CANNOT: i32 = 3;
         if !build.status.success() {
-            return Err(io::Error::other(format!(
-                "hack/images/build {set}: {}",
-                String::from_utf8_lossy(&build.stderr)
-            )));
+            let said = String::from_utf8_lossy(&build.stderr);
+            return Err(match build.status.code() {
+                Some(CANNOT) => io::Error::new(io::ErrorKind::Unsupported, said.trim().to_owned()),
+                _ => io::Error::other(format!("hack/images/build {set}: {said}")),
+            });
         }
         let folder = String::from_utf8_lossy(&build.stdout).trim().to_owned();
         let cri = self.cri()?;

@@ -79,18 +79,24 @@ class Files:
             self.link(f"{where}/{applet}", "busybox")
         return self
 
-    def tree(self, root: pathlib.Path, leave_out=()):
-        """Everything below a folder of this machine, owned by root."""
+    def tree(self, root: pathlib.Path, leave_out=(), where=""):
+        """Everything below a folder of this machine, owned by root, put into the folder `where`."""
         for path in sorted(root.rglob("*")):
             name = path.relative_to(root).as_posix()
             if name.startswith(tuple(leave_out)):
                 continue
+            name = where + name
             if path.is_symlink():
                 self.link(name, str(path.readlink()))
             elif path.is_dir():
                 self.folder(name)
             else:
                 self.add(name, path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+
+    def unpack(self, folder: pathlib.Path):
+        """The layer as a folder of this machine."""
+        with tarfile.open(fileobj=io.BytesIO(self.layer())) as tar:
+            tar.extractall(folder, filter="tar")
 
     def layer(self) -> bytes:
         out = io.BytesIO()

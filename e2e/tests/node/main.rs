@@ -9,8 +9,10 @@ mod floor;
 mod frozen;
 mod handover;
 mod images;
+mod inference;
 mod lists;
 mod often;
+mod presets;
 mod refused;
 mod status;
 mod works;
@@ -147,6 +149,7 @@ fn main() -> ExitCode {
     confined::add(&mut suite);
     works::add(&mut suite);
     images::add(&mut suite);
+    inference::add(&mut suite);
     lists::add(&mut suite);
     refused::add(&mut suite);
     status::add(&mut suite);
@@ -154,6 +157,7 @@ fn main() -> ExitCode {
     floor::add(&mut suite);
     handover::add(&mut suite);
     often::add(&mut suite);
+    presets::add(&mut suite);
     attacks::add(&mut suite);
     let Suite { node, skipped, trials, .. } = suite;
 
