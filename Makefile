@@ -6,10 +6,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench youki soak mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench youki soak aarch64 mutate fmt lint clean
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## install what is missing (Debian packages), once
 	@hack/setup
@@ -37,6 +37,9 @@ youki: setup ## build the engine youki, once; nodes and tests use it from then o
 
 soak: build ## the long loops: thousands of starts and execs, then the leak check (root)
 	@hack/test soak
+
+aarch64: setup ## the filters for 64-bit ARM on a kernel for it, in an emulated machine; writes docs/aarch64.md
+	@hack/aarch64
 
 mutate: build ## remove one protection at a time and name the tests that notice (root)
 	@hack/mutate
