@@ -45,8 +45,8 @@ codes! {
     }
     MOUNT_OVER_LAUNCHER = "ZC0308" {
         title: "mount covers the launcher's directory",
-        cause: "A mount of the pod lies at, below or above /.zerocap, where the launcher is mounted.",
-        cure: "Mount the volume elsewhere.",
+        cause: "A mount of the pod lies at, below or above /.zerocap, where the launcher is mounted, or a symbolic link in the image or in a volume leads one there.",
+        cure: "Mount the volume elsewhere, and not through a link.",
         example: "mountPath: /.zerocap",
     }
     UID_ZERO = "ZC0309" {

@@ -12,6 +12,7 @@ mod images;
 mod inference;
 mod lists;
 mod often;
+mod over;
 mod presets;
 mod refused;
 mod status;
@@ -157,6 +158,7 @@ fn main() -> ExitCode {
     floor::add(&mut suite);
     handover::add(&mut suite);
     often::add(&mut suite);
+    over::add(&mut suite);
     presets::add(&mut suite);
     attacks::add(&mut suite);
     let Suite { node, skipped, trials, .. } = suite;

@@ -29,7 +29,7 @@ use zerocap_plan::record::{Ready, Record};
 use channel::Channel;
 pub use channel::ChildFds;
 use failure::Workload;
-pub use place::free_mount_point;
+pub use place::{free_mount_point, in_place};
 pub use rows::rows;
 pub use verify::{Identity, Sight, Verified};
 use verify::{Results, Surroundings};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -28,6 +29,11 @@ impl Identity {
     /// It cannot be looked at.
     pub fn of(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|file| Self::from(&file))
+    }
+
+    /// The file behind a descriptor.
+    pub(super) fn of_open(file: &OwnedFd) -> rustix::io::Result<Self> {
+        rustix::fs::fstat(file).map(|stat| Self { device: stat.st_dev, inode: stat.st_ino })
     }
 }
 

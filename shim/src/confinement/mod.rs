@@ -18,7 +18,7 @@ use serde_json::Value;
 use zerocap_annotations::{Expect, Host, Policy, Report, Target, ZcError, code, confine};
 use zerocap_node::state::{Document, StateDir, Store};
 
-use crate::handover::{Handover, free_mount_point};
+use crate::handover::{Handover, Identity, free_mount_point, in_place};
 use crate::status::TaskError;
 use launcher::Launcher;
 pub(crate) use policies::{FloorOptions, Policies};
@@ -29,6 +29,8 @@ pub(crate) struct Confined {
     original: Value,
     policy: Policy,
     host: Host,
+    /// The container's root, as it was mounted for it.
+    rootfs: Option<Identity>,
     /// None in a sandbox.
     launcher: Option<Launcher>,
     state: StateDir,
@@ -112,9 +114,11 @@ impl Policies {
         let confinement = confine(&request.spec, target, &policy, &host)?;
 
         let mut fds = Vec::new();
-        let mut init = None;
+        let (mut init, mut root) = (None, None);
         if let Some(plan) = &confinement.plan {
-            free_mount_point(&rootfs(request.bundle, &request.spec))?;
+            let place = rootfs(request.bundle, &request.spec);
+            free_mount_point(&place)?;
+            root = Some(Identity::of(&place).map_err(|error| unreadable(&place, &error))?);
             let (handover, child) = Handover::new(plan, &program(request.spec.get("process")))?;
             fds = child.into_mappings();
             init = Some(Start { handover, expect: confinement.expect.clone() });
@@ -133,6 +137,7 @@ impl Policies {
             original: request.spec,
             policy,
             host,
+            rootfs: root,
             launcher,
             state,
             report: Mutex::new(confinement.report),
@@ -161,6 +166,15 @@ impl Confined {
         self.launcher.is_some()
     }
 
+    /// Whether the launcher is what would be executed in its name, in the container whose first process this is. Asked
+    /// before an engine executes it.
+    pub(crate) fn in_place(&self, init: i32) -> Result<(), ZcError> {
+        match (self.rootfs, &self.launcher) {
+            (Some(rootfs), Some(launcher)) => in_place(init, rootfs, launcher.identity()),
+            _ => Ok(()),
+        }
+    }
+
     /// The id of the pod's sandbox, if there is one.
     pub(crate) fn sandbox(&self) -> Option<&str> {
         policies::sandbox_of(&self.original)
@@ -181,6 +195,14 @@ impl Confined {
 fn rootfs(bundle: &Path, spec: &Value) -> PathBuf {
     let root = spec.pointer("/root/path").and_then(Value::as_str);
     bundle.join(root.unwrap_or(crate::bundle::ROOTFS))
+}
+
+fn unreadable(place: &Path, error: &std::io::Error) -> ZcError {
+    ZcError::new(
+        code::node::STATE_WRITE,
+        format!("{} cannot be looked at: {error}", place.display()),
+        "look at the file system of containerd's state directory",
+    )
 }
 
 /// The program that a process description names.

@@ -88,8 +88,12 @@ impl Shim {
             return Err(TaskError::failed_precondition("the container was started before, and in vain"));
         };
         start.beside(self.sandbox_pid(confined));
-        let mut engine = self.let_go(container).await?;
         let pid = init.pid();
+        if let Err(error) = confined.in_place(pid) {
+            end(init).await;
+            return Err(refused(error));
+        }
+        let mut engine = self.let_go(container).await?;
         let launched = async {
             let ready = engine.parked(&mut start, Some(watch.clone())).await?;
             let cleared = confined.clear(start, ready, pid).map_err(refused)?;
@@ -133,6 +137,7 @@ impl Shim {
     async fn make_exec(&self, container: &Container, exec: &Process) -> TaskResult<()> {
         let (spec, fds, start) = match &container.confined {
             Some(confined) => {
+                confined.in_place(container.init.pid()).map_err(refused)?;
                 let (spec, fds, mut start) = confined.exec(&exec.spec).map_err(refused)?;
                 if let Some(start) = &mut start {
                     start.beside(self.sandbox_pid(confined));
