@@ -1,6 +1,6 @@
 //! From the model to classic BPF.
 //!
-//! Shape: architecture first, then a balanced tree over the system call number, then the conditions. A call that is
+//! Shape: architecture first, then a tree, balanced by what is run, over the system call number, then the conditions. A call that is
 //! allowed whatever its arguments reaches its answer by looking at nothing but architecture and number: that is what
 //! the kernel requires to answer it from its bitmap without running the filter. The kernel runs every number through
 //! the filter when it is loaded, so the tree also decides what a start costs.
@@ -144,6 +144,20 @@ fn gap(out: &mut Vec<Segment<'_>>, table: &Table, base: u32, from: u32, to: u32)
     }
 }
 
+/// Where to part the tree: with as much weight on either side. Calls that are allowed whatever their arguments are answered
+/// from the kernel's bitmap without running the filter, so the way to those with conditions is the one to keep short.
+fn middle(segments: &[Segment<'_>]) -> usize {
+    const CONDITIONAL: usize = 8;
+    let weight = |segment: &Segment<'_>| if matches!(segment.leaf, Leaf::Decide(_)) { CONDITIONAL } else { 1 };
+    let total: usize = segments.iter().map(weight).sum();
+    let mut before = 0;
+    let half = segments.iter().position(|segment| {
+        before += weight(segment);
+        before * 2 >= total
+    });
+    half.map_or(1, |index| index + 1).clamp(1, segments.len() - 1)
+}
+
 fn append<'a>(out: &mut Vec<Segment<'a>>, start: u32, leaf: Leaf<'a>) {
     if out.last().is_none_or(|last| last.leaf != leaf) {
         out.push(Segment { start, leaf });
@@ -212,7 +226,7 @@ impl<'a> Compiler<'a> {
                 Leaf::Decide(decision) => self.decision(decision),
             },
             many => {
-                let (low, high) = many.split_at(many.len() / 2);
+                let (low, high) = many.split_at(middle(many));
                 let above = self.tree(high);
                 let below = self.tree(low);
                 self.asm.branch(JGE, high[0].start, above, below)

@@ -10,10 +10,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::{Condition, Test, Width};
 
-/// How many steps one graph may take: far more than any profile that a person wrote needs, and a second of work.
-const MAX_STEPS: u32 = 4_000_000;
+/// How many steps one graph may take: far more than any profile that a person wrote needs, and a fraction of a second of work.
+const MAX_STEPS: u32 = 1_000_000;
 /// How many nodes one graph may have.
-const MAX_NODES: usize = 1 << 20;
+const MAX_NODES: usize = 1 << 19;
 
 /// How many tests are remembered.
 const MAX_LANDMARKS: usize = 4096;

@@ -1,5 +1,6 @@
 //! System calls without the C library's wrappers.
 #![allow(unsafe_code)]
+#![allow(dead_code)]
 
 use zerocap_seccomp::Insn;
 
@@ -29,11 +30,16 @@ pub fn raw(call: &Call) -> i64 {
 
 /// Load a filter into the calling thread.
 pub fn load(insns: &[Insn]) -> Result<(), i64> {
+    load_with(insns, 0)
+}
+
+/// Load a filter into the calling thread, with flags (`SECCOMP_FILTER_FLAG_*`).
+pub fn load_with(insns: &[Insn], flags: u64) -> Result<(), i64> {
     let program = libc::sock_fprog { len: insns.len() as u16, filter: insns.as_ptr().cast_mut().cast() };
     let prctl = Call { number: libc::SYS_prctl as u32, args: [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0] };
     let seccomp = Call {
         number: libc::SYS_seccomp as u32,
-        args: [libc::SECCOMP_SET_MODE_FILTER.into(), 0, (&raw const program).addr() as u64, 0, 0, 0],
+        args: [libc::SECCOMP_SET_MODE_FILTER.into(), flags, (&raw const program).addr() as u64, 0, 0, 0],
     };
     match (raw(&prctl), raw(&seccomp)) {
         (0, 0) => Ok(()),
