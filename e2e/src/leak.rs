@@ -58,7 +58,7 @@ pub fn inventory(node: &Node, about: Option<&str>) -> io::Result<BTreeSet<String
 
 /// What is there now and was not before; waits a little, since the kernel and containerd clean up in the background.
 pub fn appeared(node: &Node, before: &BTreeSet<String>, about: Option<&str>) -> io::Result<Vec<String>> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let new: Vec<String> = inventory(node, about)?.difference(before).cloned().collect();
         if new.is_empty() || Instant::now() > deadline {

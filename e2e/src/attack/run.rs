@@ -131,7 +131,7 @@ pub fn neighbour<'p>(pod: &'p Pod<'_>, world: World) -> Result<Option<Container<
     }
     let container = pod.container(NEIGHBOUR).image("attacks").mount(&pod.volume(SHARED)?, "/shared", false);
     let container = container.command(&["/attacks", "neighbour"]).start()?;
-    for _ in 0..500 {
+    for _ in 0..3000 {
         let log = container.log().unwrap_or_default();
         if log.contains("ready") {
             // One that offers less would make refusals out of nothing.

@@ -104,13 +104,13 @@ fn not_asked(node: &Node, handler: &str) -> TestResult {
 /// The state of an ordinary container's init once it is this program. Engines call a container running when they have told
 /// it to go on, and crun loads the profile after that; a confined start returns only when the program runs.
 fn once_it_runs(container: &Container, program: &str) -> Result<Status, Outcome> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let status = container.kernel_status()?;
         if status.get("Name") == program {
             return Ok(status);
         }
-        ensure!(Instant::now() < deadline, "init is {:?} after ten seconds, not {program}", status.get("Name"));
+        ensure!(Instant::now() < deadline, "init is {:?} after half a minute, not {program}", status.get("Name"));
         std::thread::sleep(Duration::from_millis(5));
     }
 }

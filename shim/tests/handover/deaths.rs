@@ -93,7 +93,7 @@ fn stopped_while_parked(engine: &Engine) {
             let begin = Instant::now();
             let error = refused(process, &ready).await;
             assert_eq!(error.code, code::NOT_READY_IN_TIME, "{error}");
-            assert!(begin.elapsed() < Duration::from_secs(5));
+            assert!(begin.elapsed() < Duration::from_secs(20));
             // The handover is gone, yet GO was said: only a kill makes sure.
             child.signal(Signal::KILL);
             assert_eq!(child.death().await.status, 137);

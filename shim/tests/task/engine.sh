@@ -1,6 +1,6 @@
 #!/bin/sh
 # An engine for tests: containers are plain processes. It lies beside a folder `ctl`, in which a test orders it to be
-# slow (VERB.sleep), to fail (VERB.fail holds its words) or to print garbage (VERB.garbage); `calls` lists what it was asked.
+# slow (VERB.sleep), to wait (once: VERB.hold becomes VERB.held, until that is gone), to fail (VERB.fail holds its words) or to print garbage (VERB.garbage); `calls` lists what it was asked.
 here=$(dirname "$0")
 ctl=$here/ctl
 while [ $# -gt 0 ]; do
@@ -30,6 +30,9 @@ state=$root/$id
 # A background command of a shell has no input otherwise.
 exec 3<&0
 [ -e "$ctl/$verb.sleep" ] && sleep "$(cat "$ctl/$verb.sleep")"
+if mv "$ctl/$verb.hold" "$ctl/$verb.held" 2>/dev/null; then
+  while [ -e "$ctl/$verb.held" ]; do sleep 0.01; done
+fi
 if [ -e "$ctl/$verb.garbage" ]; then
   head -c 300000 /dev/urandom
   head -c 3000 /dev/urandom >>"$log"

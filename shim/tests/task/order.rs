@@ -1,7 +1,5 @@
 //! The order of events, which containerd's core depends on.
 
-use std::time::Duration;
-
 use containerd_shim::protos::api::Status;
 
 use crate::rig::Rig;
@@ -33,11 +31,13 @@ async fn the_first_processs_exit_comes_after_every_execs() {
     let rig = Rig::start().await;
     rig.run("c", "sleep 1000").await;
     // Not in a PID namespace: it outlives the first process, as one does that the kernel has not ended yet.
-    rig.exec("c", "e", "sleep 0.5; exit 4").await.unwrap();
+    let end = rig.dir.path().join("end");
+    rig.exec("c", "e", &format!("until [ -e {} ]; do sleep 0.01; done; exit 4", end.display())).await.unwrap();
     rig.start_task("c", "e").await.unwrap();
     rig.kill("c", "", 9).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(rig.status("c", "").await, Status::STOPPED, "State knows at once");
+    // State knows it though the exec still runs.
+    rig.becomes("c", "", Status::STOPPED).await;
+    std::fs::write(end, "").unwrap();
     assert_eq!(rig.wait("c", "").await.unwrap(), 137);
     let events = rig.events_until("/tasks/exit c 137").await;
     assert_eq!(tasks(&events), ["create c", "start c", "exec-added c", "exec-started c", "exit e 4", "exit c 137"]);
@@ -48,14 +48,14 @@ async fn an_exec_that_is_being_started_holds_the_first_processs_exit_back_and_st
     let rig = Rig::start().await;
     rig.run("c", "sleep 1000").await;
     rig.exec("c", "e", "true").await.unwrap();
-    rig.order("exec.sleep", "1");
+    rig.order("exec.hold", "");
     rig.order("exec.fail", "no such process");
     let (started, ()) = tokio::join!(rig.start_task("c", "e"), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        rig.held("exec").await;
         rig.kill("c", "", 9).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(rig.status("c", "").await, Status::STOPPED);
+        rig.becomes("c", "", Status::STOPPED).await;
         assert_eq!(rig.status("c", "e").await, Status::CREATED);
+        rig.revoke("exec.held");
     });
     assert!(started.is_err());
     let events = rig.events_until("/tasks/exit c 137").await;

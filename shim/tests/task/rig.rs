@@ -99,6 +99,28 @@ impl Rig {
         fs::remove_file(self.dir.path().join("ctl").join(what)).unwrap();
     }
 
+    /// Waits until the engine holds a call of `verb`, which was ordered by `VERB.hold`; revoking `VERB.held` lets it go on.
+    pub async fn held(&self, verb: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.dir.path().join("ctl").join(format!("{verb}.held")).exists() {
+            assert!(Instant::now() < deadline, "the engine is not asked to {verb}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until State says so.
+    pub async fn becomes(&self, id: &str, exec_id: &str, status: Status) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.status(id, exec_id).await;
+            if now == status {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{id} {exec_id} is {now:?}, not {status:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// What the engine was asked, in order.
     pub fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.dir.path().join("ctl/calls")).unwrap_or_default();

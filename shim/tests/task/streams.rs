@@ -108,10 +108,12 @@ async fn an_exit_comes_at_once_though_a_descendant_keeps_the_output_open() {
     let rig = Rig::start().await;
     let [stdin, stdout, stderr] = ["in", "out", "err"].map(|name| fifo(rig.dir.path(), name));
     let mut out = reader(&stdout);
-    let begun = Instant::now();
-    run_with_streams(&rig, "(sleep 2; echo late) & echo early", &stdin, &stdout, &stderr).await;
+    // The descendant waits for what is written after the exit.
+    let end = rig.dir.path().join("end");
+    let program = format!("(until [ -e {} ]; do sleep 0.01; done; echo late) & echo early", end.display());
+    run_with_streams(&rig, &program, &stdin, &stdout, &stderr).await;
     assert_eq!(rig.wait("c", "").await.unwrap(), 0);
-    assert!(begun.elapsed() < Duration::from_millis(1800), "{:?}", begun.elapsed());
+    fs::write(end, "").unwrap();
     assert_eq!(read_to_end(&mut out).await, b"early\nlate\n");
 }
 
