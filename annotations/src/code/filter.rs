@@ -37,4 +37,22 @@ codes! {
         cure: "Write one of the knobs that the message lists, or `none`.",
         example: "zerocap seccomp compile general --knob lsiten",
     }
+    NO_SUCH_CALL = "ZC1007" {
+        title: "no such system call",
+        cause: "The name is not that of a system call, or the architecture has no such call.",
+        cure: "Write the name as the manual pages do, or ask for another --arch.",
+        example: "zerocap seccomp explain opne",
+    }
+    TRACE = "ZC1008" {
+        title: "command cannot be traced",
+        cause: "The kernel does not let this process trace its own child, or the machine is of an architecture whose registers are not known here.",
+        cure: "Look at kernel.yama.ptrace_scope and at the limits on processes; run it outside of other sandboxes.",
+        example: "zerocap seccomp test strict -- make check",
+    }
+    BWRAP = "ZC1009" {
+        title: "bubblewrap cannot be given this filter",
+        cause: "bwrap is not installed, or the sandbox leaves no place for the launcher that a profile without execve needs.",
+        cure: "Do what the message says.",
+        example: "zerocap seccomp bwrap minimal -- --ro-bind / / true",
+    }
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use zerocap_annotations::{ZcError, code};
+use zerocap_seccomp::walk::write_raw;
 use zerocap_seccomp::{Action, by_name};
 
 use super::names::{self, Variant};
-use super::source::{Source, bytes};
+use super::source::Source;
 use super::write;
 use crate::failure::Failure;
 
@@ -24,7 +24,7 @@ Examples:
   For a container engine, by name only; what depends on arguments is listed on standard error:
     zerocap seccomp compile strict --to oci -o strict.json
 
-The filter is the array of `struct sock_filter` that the kernel takes, in this machine's byte order.
+The filter is the array of `struct sock_filter` that the kernel takes, little endian.
 
 Exit status:
   0  the profile was compiled
@@ -63,13 +63,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let source = Source::open(&arguments.profile)?;
     let out = arguments.out.as_deref();
     match arguments.to {
-        Form::Bpf => write::output(out, &bytes(&source.filter(&arguments.variant)?), true)?,
+        Form::Bpf => write::output(out, &write_raw(&source.filter(&arguments.variant)?), true)?,
         Form::Oci => {
-            let Some(profile) = source.profile(&arguments.variant)? else {
-                let message = format!("{}: a compiled filter has no names to write", source.name);
-                let hint = "compile the profile that it was made from";
-                return Err(Failure::bad_input(ZcError::new(code::filter::NOT_COMPILABLE, message, hint)));
-            };
+            let profile = source.profile(&arguments.variant)?;
             let written = by_name::write(&profile, arguments.variant.arch);
             write::output(out, format!("{:#}\n", written.seccomp).as_bytes(), false)?;
             report(&written, profile.foreign);

@@ -1,10 +1,15 @@
 //! `zerocap seccomp`: profiles as people write them, the filters that they become, and programs under them.
 
 mod compile;
+mod diff;
+mod disasm;
+mod explain;
 mod lint;
 mod names;
 mod presets;
 mod source;
+mod test;
+mod words;
 pub mod write;
 
 use std::process::ExitCode;
@@ -37,6 +42,17 @@ enum Command {
     Compile(compile::Arguments),
     /// Show what is wrong with a profile: what was written, what the kernel does, what to write
     Lint(lint::Arguments),
+    /// Show a filter instruction by instruction
+    Disasm(disasm::Arguments),
+    /// Tell which rule of a profile decides a call, and why
+    Explain(explain::Arguments),
+    /// Compare two profiles by meaning: what is newly allowed, what is newly refused
+    Diff(diff::Arguments),
+    /// Run a command under a profile and tell which calls it was refused
+    Test(test::Arguments),
+    /// What `test` runs: the process that becomes the command
+    #[command(hide = true)]
+    TestChild(test::ChildArguments),
 }
 
 /// Runs the command.
@@ -45,5 +61,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Presets(a) => presets::run(a),
         Command::Compile(a) => compile::run(a),
         Command::Lint(a) => lint::run(a),
+        Command::Disasm(a) => disasm::run(a),
+        Command::Explain(a) => explain::run(a),
+        Command::Diff(a) => diff::run(a),
+        Command::Test(a) => test::run(a),
+        Command::TestChild(a) => test::run_child(a),
     }
 }

@@ -16,14 +16,21 @@ pub struct Variant {
     #[arg(long, value_name = "ARCH", value_parser = native, default_value = here())]
     pub arch: Arch,
 
+    #[command(flatten)]
+    pub knobs: Knobs,
+}
+
+/// Which knobs are on.
+#[derive(Clone, Debug, Args)]
+pub struct Knobs {
     /// Switch a knob of the profile on; may be given several times. `none` switches all off
     ///
     /// Without it, what the profile's `on` lists; where it lists nothing, `unix` if there is such a knob.
     #[arg(long, value_name = "NAME")]
-    pub knob: Vec<String>,
+    knob: Vec<String>,
 }
 
-impl Variant {
+impl Knobs {
     /// The knobs that are on, of those that a profile has; `usual` are those that it has on by itself.
     pub fn on<'a>(&'a self, known: &'a [String], usual: &'a [String]) -> Result<BTreeSet<&'a str>, Failure> {
         let known = || known.iter().map(String::as_str);

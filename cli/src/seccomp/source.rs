@@ -9,7 +9,8 @@ use zerocap_annotations::{ZcError, code};
 use zerocap_seccomp::intent::Intent;
 use zerocap_seccomp::oci::docker;
 use zerocap_seccomp::preset::Preset;
-use zerocap_seccomp::{Arch, Gate, Insn, Profile, check, compile, oci, written};
+use zerocap_seccomp::walk::{Walk, read_raw};
+use zerocap_seccomp::{Arch, Gate, Insn, Profile, Program, compile, oci, written};
 
 use super::names::Variant;
 use crate::failure::Failure;
@@ -17,8 +18,6 @@ use crate::table::clean;
 
 /// Far above any real profile; config.json is the largest.
 const LIMIT: u64 = 16 << 20;
-/// Bytes of one instruction.
-const INSN: usize = 8;
 
 /// A profile with where it comes from.
 #[derive(Debug)]
@@ -71,34 +70,44 @@ impl Source {
     /// The knobs that are on.
     pub fn on<'a>(&'a self, variant: &'a Variant) -> Result<BTreeSet<&'a str>, Failure> {
         match &self.content {
-            Content::Written(intent) => variant.on(&intent.knobs, &intent.on),
-            Content::Oci(_) | Content::Compiled(_) => variant.on(&[], &[]),
+            Content::Written(intent) => variant.knobs.on(&intent.knobs, &intent.on),
+            Content::Oci(_) | Content::Compiled(_) => variant.knobs.on(&[], &[]),
         }
     }
 
-    /// What it means, where that is written down and not only compiled.
-    pub fn profile(&self, variant: &Variant) -> Result<Option<Profile>, Failure> {
+    /// What it means.
+    pub fn profile(&self, variant: &Variant) -> Result<Profile, Failure> {
         let on = self.on(variant)?;
         Ok(match &self.content {
-            Content::Written(intent) => Some(intent.profile(variant.arch, &on)),
-            Content::Oci(profile) => Some(Profile::clone(profile)),
-            Content::Compiled(_) => None,
+            Content::Written(intent) => intent.profile(variant.arch, &on),
+            Content::Oci(profile) => Profile::clone(profile),
+            Content::Compiled(insns) => {
+                let mut walk = Walk::new(insns).map_err(|error| self.not_compilable(&error.to_string()))?;
+                walk.profile(variant.arch).map_err(|error| self.not_compilable(&error.to_string()))?
+            }
         })
     }
 
     /// The filter. It admits nothing by cookie: who loads it has to be able to execute the program under it.
     pub fn filter(&self, variant: &Variant) -> Result<Vec<Insn>, Failure> {
-        match (self.profile(variant)?, &self.content) {
-            (None, Content::Compiled(insns)) => Ok(insns.clone()),
-            (profile, _) => {
-                let profile = profile.unwrap_or_else(Profile::unconfined);
-                let program = compile(&profile, variant.arch, Gate::None).map_err(|error| {
-                    let message = format!("{}: {error}", self.name);
-                    Failure::bad_input(ZcError::new(code::filter::NOT_COMPILABLE, message, "use a smaller profile"))
-                })?;
-                Ok(program.insns)
+        Ok(self.program(variant, Gate::None)?.insns)
+    }
+
+    /// The filter, with a gate for the launcher's last calls or without.
+    pub fn program(&self, variant: &Variant, gate: Gate) -> Result<Program, Failure> {
+        match &self.content {
+            Content::Compiled(insns) if gate == Gate::None => {
+                variant.knobs.on(&[], &[])?;
+                Ok(Program { insns: insns.clone(), cookie: Vec::new() })
             }
+            _ => compile(&self.profile(variant)?, variant.arch, gate)
+                .map_err(|error| self.not_compilable(&error.to_string())),
         }
+    }
+
+    fn not_compilable(&self, problem: &str) -> Failure {
+        let message = format!("{}: {problem}", self.name);
+        Failure::bad_input(ZcError::new(code::filter::NOT_COMPILABLE, message, "use a smaller profile"))
     }
 }
 
@@ -139,24 +148,8 @@ fn json_rather_than_toml(text: &str) -> bool {
 }
 
 fn compiled(name: &str, bytes: &[u8]) -> Result<Content, Failure> {
-    let hint = "a compiled filter is whole instructions of 8 bytes, in this machine's byte order";
-    if !bytes.len().is_multiple_of(INSN) {
-        let problem = format!("{} bytes are neither text nor a compiled filter", bytes.len());
-        return Err(not_understood(name, &problem, hint));
-    }
-    let insns: Vec<Insn> = bytes
-        .chunks_exact(INSN)
-        .filter_map(|chunk| <[u8; INSN]>::try_from(chunk).ok())
-        .map(|[a, b, jt, jf, c, d, e, f]| Insn {
-            code: u16::from_ne_bytes([a, b]),
-            jt,
-            jf,
-            k: u32::from_ne_bytes([c, d, e, f]),
-        })
-        .collect();
-    check(&insns)
-        .map_err(|error| not_understood(name, &format!("the kernel would refuse this filter: {error}"), hint))?;
-    Ok(Content::Compiled(insns))
+    let hint = "a compiled filter is whole instructions of 8 bytes, little endian";
+    read_raw(bytes).map(Content::Compiled).map_err(|error| not_understood(name, &error.to_string(), hint))
 }
 
 /// An OCI profile by itself, or the one of a config.json.
@@ -190,15 +183,4 @@ fn here() -> docker::Target {
 fn not_understood(name: &str, problem: &str, hint: &str) -> Failure {
     let message = format!("{name}: {problem}");
     Failure::bad_input(ZcError::new(code::filter::PROFILE, message, hint))
-}
-
-/// A filter as bubblewrap and the kernel take it.
-pub fn bytes(insns: &[Insn]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(insns.len() * INSN);
-    for insn in insns {
-        bytes.extend(insn.code.to_ne_bytes());
-        bytes.extend([insn.jt, insn.jf]);
-        bytes.extend(insn.k.to_ne_bytes());
-    }
-    bytes
 }

@@ -42,6 +42,7 @@
 mod arguments;
 mod condition;
 mod constants;
+mod errnos;
 mod error;
 mod line;
 mod node;

@@ -1,5 +1,7 @@
 //! Names of kernel constants that profiles may use. The tests compare them with the C library's.
 
+use super::errnos::ERRNOS;
+
 /// The value of a constant of the kernel's headers.
 #[must_use]
 pub fn constant(name: &str) -> Option<u64> {
@@ -27,17 +29,6 @@ fn find(list: &[(&str, u64)], name: &str) -> Option<u64> {
     list.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
-const ERRNOS: &[(&str, u64)] = &[
-    ("EPERM", 1),
-    ("ENOENT", 2),
-    ("EACCES", 13),
-    ("EINVAL", 22),
-    ("ENOSYS", 38),
-    ("EPROTONOSUPPORT", 93),
-    ("EOPNOTSUPP", 95),
-    ("EAFNOSUPPORT", 97),
-];
-
 const CONSTANTS: &[(&str, u64)] = &[
     // linux/socket.h, linux/net.h
     ("AF_UNIX", 1),
@@ -48,6 +39,8 @@ const CONSTANTS: &[(&str, u64)] = &[
     ("SOCK_DGRAM", 2),
     ("SOCK_RAW", 3),
     ("SOCK_SEQPACKET", 5),
+    ("SOCK_NONBLOCK", 0x800),
+    ("SOCK_CLOEXEC", 0x8_0000),
     ("NETLINK_ROUTE", 0),
     ("MSG_FASTOPEN", 0x2000_0000),
     // linux/in.h
@@ -126,6 +119,13 @@ const CONSTANTS: &[(&str, u64)] = &[
     ("NETLINK_EXT_ACK", 11),
     ("NETLINK_GET_STRICT_CHK", 12),
     // linux/sched.h
+    ("CLONE_VM", 0x100),
+    ("CLONE_FS", 0x200),
+    ("CLONE_FILES", 0x400),
+    ("CLONE_SIGHAND", 0x800),
+    ("CLONE_PTRACE", 0x2000),
+    ("CLONE_VFORK", 0x4000),
+    ("CLONE_PARENT", 0x8000),
     ("CLONE_THREAD", 0x0001_0000),
     ("CLONE_NEWNS", 0x0002_0000),
     ("CLONE_NEWCGROUP", 0x0200_0000),
@@ -134,12 +134,29 @@ const CONSTANTS: &[(&str, u64)] = &[
     ("CLONE_NEWUSER", 0x1000_0000),
     ("CLONE_NEWPID", 0x2000_0000),
     ("CLONE_NEWNET", 0x4000_0000),
+    // asm-generic/fcntl.h, those that no architecture has otherwise
+    ("O_RDONLY", 0),
+    ("O_WRONLY", 1),
+    ("O_RDWR", 2),
+    ("O_CREAT", 0o100),
+    ("O_EXCL", 0o200),
+    ("O_TRUNC", 0o1000),
+    ("O_APPEND", 0o2000),
+    ("O_NONBLOCK", 0o4000),
+    ("O_CLOEXEC", 0o200_0000),
     // linux/fcntl.h, linux/memfd.h
     ("AT_EMPTY_PATH", 0x1000),
     ("MFD_HUGETLB", 4),
     ("MFD_NOEXEC_SEAL", 8),
     // asm-generic/mman-common.h
+    ("PROT_NONE", 0),
+    ("PROT_READ", 1),
+    ("PROT_WRITE", 2),
     ("PROT_EXEC", 4),
+    ("MAP_SHARED", 1),
+    ("MAP_PRIVATE", 2),
+    ("MAP_FIXED", 0x10),
+    ("MAP_ANONYMOUS", 0x20),
     // asm-generic/ioctls.h
     ("TCGETS", 0x5401),
     ("TIOCGWINSZ", 0x5413),
