@@ -14,6 +14,7 @@ mod lists;
 mod often;
 mod over;
 mod presets;
+mod programs;
 mod refused;
 mod status;
 mod works;
@@ -152,6 +153,7 @@ fn main() -> ExitCode {
     images::add(&mut suite);
     inference::add(&mut suite);
     lists::add(&mut suite);
+    programs::add(&mut suite);
     refused::add(&mut suite);
     status::add(&mut suite);
     frozen::add(&mut suite);
