@@ -8,6 +8,7 @@ use std::{env, fs};
 fn main() {
     let text = read("syscalls.tsv");
     let mut names = Vec::new();
+    let mut by_number: [Vec<(u32, usize)>; 5] = Default::default();
     let mut rows = String::from("&[\n");
     let mut last = "";
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -23,10 +24,19 @@ fn main() {
             })
             .collect();
         assert_eq!(numbers.len(), 5, "{name}: one number per ABI");
+        for (list, number) in by_number.iter_mut().zip(&numbers) {
+            list.extend(number.parse::<u32>().ok().map(|number| (number, names.len() - 1)));
+        }
         writeln!(rows, "Row {{ name: {name:?}, numbers: [{}] }},", numbers.join(", ")).expect("writing to a String");
     }
     rows.push(']');
     write("syscalls.rs", &rows);
+    // Of two names for one number the alphabetically first stays.
+    for list in &mut by_number {
+        list.sort_unstable();
+        list.dedup_by_key(|(number, _)| *number);
+    }
+    write("numbers.rs", &format!("[{}]", by_number.map(|list| format!("&{list:?}")).join(",\n")));
     write("arguments.rs", &arguments(&names));
     write("since.rs", &since(&names));
 }

@@ -126,7 +126,7 @@ fn some_call() -> impl Strategy<Value = SeccompData> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     /// Whatever a program does with its registers, the walk answers like the interpreter, or says that it cannot.
     #[test]

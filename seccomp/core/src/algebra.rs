@@ -9,6 +9,9 @@ pub use crate::graph::TooComplex;
 use crate::graph::{Graph, Node};
 use crate::{Action, Arch, Condition, Decision, Profile, SeccompData, Table, X32_BIT, name_of, names};
 
+/// Up to how many clauses each is tried without.
+const MAX_TRIED: usize = 32;
+
 /// Which of two answers is laxer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Change {
@@ -272,17 +275,23 @@ impl Graph {
 }
 
 impl Decision {
-    /// The same answers without clauses that never decide anything, and without conditions that add nothing to the
-    /// others. Order and wording of the rest stay. A decision that is too entangled stays as it is.
+    /// The same answers without clauses that never decide anything, and, where there are at most 32, without clauses and
+    /// conditions that add nothing to the others. Order and wording of the rest stay. A decision that is too entangled stays as it is.
     #[must_use]
     pub fn simplified(&self) -> Self {
         self.try_simplified().unwrap_or_else(|_| self.clone())
     }
 
     fn try_simplified(&self) -> Result<Self, TooComplex> {
+        let never = self.unreachable()?;
+        let reached = self.clauses.iter().enumerate().filter(|(index, _)| never.binary_search(index).is_err());
+        let clauses = reached.map(|(_, clause)| clause.clone()).collect();
+        let mut kept = Self { clauses, otherwise: self.otherwise };
+        if kept.clauses.len() > MAX_TRIED {
+            return Ok(kept);
+        }
         let mut graph = Graph::default();
-        let meaning = graph.decide(self)?;
-        let mut kept = self.clone();
+        let meaning = graph.decide(&kept)?;
         // What can go may depend on what went: until nothing goes any more.
         while let Some(smaller) = kept.without_something(&mut graph, meaning)? {
             kept = smaller;

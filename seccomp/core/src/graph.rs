@@ -10,13 +10,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::{Condition, Test, Width};
 
-/// How many steps one graph may take: far more than any profile that a person wrote needs, and a fraction of a second of work.
+/// How many steps one question to a graph may take: far more than any profile that a person wrote needs, and a fraction of a second of work.
 const MAX_STEPS: u32 = 1_000_000;
 /// How many nodes one graph may have.
 const MAX_NODES: usize = 1 << 19;
 
 /// How many tests are remembered.
-const MAX_LANDMARKS: usize = 4096;
+const MAX_LANDMARKS: usize = 512;
 
 /// The question is answerable, but not within the bounds that keep an answer quick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +118,12 @@ impl Graph {
     /// The tests remembered.
     pub(crate) fn landmarks(&self) -> &[Node] {
         &self.landmarks
+    }
+
+    /// A new question: its steps are counted from here on. What the graph has learned stays, and its size is bounded for
+    /// all questions together.
+    pub(crate) fn begin(&mut self) {
+        self.steps = 0;
     }
 
     /// Count one step of work.

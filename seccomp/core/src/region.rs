@@ -60,7 +60,7 @@ impl Graph {
         for (next, values) in self.partition(node, arg)? {
             let alternatives = self.describe(values, arg)?;
             let words: usize = alternatives.iter().map(|all| all.len().max(1)).sum();
-            parts.push((words, self.count(values, arg), alternatives, next));
+            parts.push((words, self.count(values, arg)?, alternatives, next));
         }
         // What takes most words, or else most values, is left for "otherwise".
         parts.sort_by_key(|(words, count, ..)| (*words, *count));
@@ -106,6 +106,7 @@ impl Graph {
             if !seen.insert(node) {
                 continue;
             }
+            self.step()?;
             let bit = self.bit(node);
             if bit >= past {
                 places.insert(node);
@@ -142,37 +143,39 @@ impl Graph {
     }
 
     /// The bits of an argument that a set of its values depends on.
-    fn support(&self, values: Node, arg: u8) -> u64 {
+    fn support(&mut self, values: Node, arg: u8) -> Result<u64> {
         let mut seen = BTreeSet::new();
         let mut waiting = vec![values];
         let mut support = 0;
         while let Some(node) = waiting.pop() {
             if node.answer().is_none() && seen.insert(node) {
+                self.step()?;
                 let bit = self.bit(node);
                 support |= 1u64 << (arg_top(arg) + 63 - bit);
                 let (low, high) = self.ways(node, bit);
                 waiting.extend([low, high]);
             }
         }
-        support
+        Ok(support)
     }
 
     /// How many values there are.
-    fn count(&self, values: Node, arg: u8) -> u128 {
-        fn below(graph: &Graph, node: Node, from: Bit, past: Bit, done: &mut Map<Node, u128>) -> u128 {
+    fn count(&mut self, values: Node, arg: u8) -> Result<u128> {
+        fn below(graph: &mut Graph, node: Node, from: Bit, past: Bit, done: &mut Map<Node, u128>) -> Result<u128> {
             let bit = graph.bit(node).min(past);
             let here = match (node, done.get(&node)) {
                 (Node::YES, _) => 1,
                 (_, Some(known)) => *known,
                 _ if bit == past => 0,
                 _ => {
+                    graph.step()?;
                     let (low, high) = graph.ways(node, bit);
-                    let sum = below(graph, low, bit + 1, past, done) + below(graph, high, bit + 1, past, done);
+                    let sum = below(graph, low, bit + 1, past, done)? + below(graph, high, bit + 1, past, done)?;
                     done.insert(node, sum);
                     sum
                 }
             };
-            here << (bit - from)
+            Ok(here << (bit - from))
         }
         below(self, values, arg_top(arg), arg_top(arg) + 64, &mut Map::default())
     }
@@ -197,10 +200,11 @@ impl Graph {
         if self.in_words(values, arg)?.is_none() {
             // The words of whoever wrote the conditions, as far as they are about this argument.
             for test in self.landmarks().to_vec() {
+                if !self.is_about(test, arg)? {
+                    continue;
+                }
                 let not = self.not(test)?;
-                if self.is_about(test, arg)
-                    && let (Some(yes), Some(no)) = (self.in_words(test, arg)?, self.in_words(not, arg)?)
-                {
+                if let (Some(yes), Some(no)) = (self.in_words(test, arg)?, self.in_words(not, arg)?) {
                     tests.push((test, yes, no));
                 }
             }
@@ -252,20 +256,21 @@ impl Graph {
     }
 
     /// Does a test ask about bits of this argument only?
-    fn is_about(&self, test: Node, arg: u8) -> bool {
+    fn is_about(&mut self, test: Node, arg: u8) -> Result<bool> {
         let mut seen = BTreeSet::new();
         let mut waiting = vec![test];
         while let Some(node) = waiting.pop() {
             if node.answer().is_none() && seen.insert(node) {
+                self.step()?;
                 let bit = self.bit(node);
                 if !(arg_top(arg)..arg_top(arg) + 64).contains(&bit) {
-                    return false;
+                    return Ok(false);
                 }
                 let (low, high) = self.ways(node, bit);
                 waiting.extend([low, high]);
             }
         }
-        true
+        Ok(true)
     }
 
     /// Every path to YES is a bit pattern.
@@ -290,7 +295,7 @@ impl Graph {
             return Ok((values == Node::YES).then(Vec::new));
         }
         let top = arg_top(arg);
-        let support = self.support(values, arg);
+        let support = self.support(values, arg)?;
         let width = if support <= Width::W32.mask() { Width::W32 } else { Width::W64 };
         let test = |test: Test| Condition::new(arg, width, test);
         let (least, most) = (self.extreme(values, arg, false), self.extreme(values, arg, true) & width.mask());
@@ -312,7 +317,7 @@ impl Graph {
             return Ok(test(Test::Le(most)).map(|one| vec![one]));
         }
         let free = 64 - support.count_ones();
-        if self.count(values, arg) >> free <= MAX_LISTED {
+        if self.count(values, arg)? >> free <= MAX_LISTED {
             let values = self.list(values, arg, support)?;
             return Ok(test(Test::OneOf { mask: support, values }).map(|one| vec![one]));
         }
@@ -372,10 +377,10 @@ impl Graph {
     /// Are there more values in `hull` than in `values` than exceptions may be written?
     fn excess(&mut self, hull: Node, values: Node, arg: u8, support: u64) -> Result<bool> {
         let missing = self.without(hull, values)?;
-        if self.support(missing, arg) & !support != 0 {
+        if self.support(missing, arg)? & !support != 0 {
             return Ok(true);
         }
-        Ok(self.count(missing, arg) >> (64 - support.count_ones()) > MAX_EXCEPTIONS)
+        Ok(self.count(missing, arg)? >> (64 - support.count_ones()) > MAX_EXCEPTIONS)
     }
 
     /// The bits that are the same in every value: `(which, what)`.

@@ -92,6 +92,7 @@ impl Walk {
     ///
     /// [`TooComplex`] if their conditions cannot be put into words within bounds.
     pub fn leaves(&mut self, arch: Arch, number: u32) -> Result<Vec<Leaf>, TooComplex> {
+        self.graph.begin();
         let node = self.call(arch, number);
         let mut leaves = Vec::new();
         for region in self.graph.regions(node)? {
@@ -117,6 +118,7 @@ impl Walk {
     ///
     /// [`TooComplex`] if there are more than 65536.
     pub fn ranges(&mut self, audit: u32) -> Result<Vec<(u32, u32)>, TooComplex> {
+        self.graph.begin();
         let node = self.graph.follow_until(self.root, NR_TOP, |bit| audit >> (NR_TOP - 1 - bit) & 1 == 1);
         let ranges = self.graph.ranges(node, NR_TOP)?;
         Ok(ranges.into_iter().map(|(first, last, _)| (first, last)).collect())

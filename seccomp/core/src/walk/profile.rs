@@ -6,8 +6,10 @@ use crate::{Action, Arch, Decision, Profile, Table, X32_BIT, name_of};
 
 /// Ranges of numbers up to this length become entries, longer ones the answer to numbers without an entry.
 const SHORT: u32 = 64;
-/// How many numbers with conditions one range may have.
-const MAX_CONDITIONAL: u32 = 1024;
+/// How many numbers one range of entries may have.
+const MAX_RANGE: u32 = 1024;
+/// How many entries a table may have.
+const MAX_ENTRIES: usize = 1 << 16;
 
 /// A filter that no profile can express.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,8 +22,8 @@ pub enum ConvertError {
         /// The number (x32: without its bit).
         number: u32,
     },
-    /// Conditions on the arguments of calls of very many numbers.
-    #[error("{}, numbers {first} to {last}: the answer depends on the arguments of all of them", arch.name())]
+    /// Conditions on the arguments of calls of very many numbers, or no pattern in the numbers.
+    #[error("{}, numbers {first} to {last}: no table has so many entries", arch.name())]
     Numbers {
         /// The ABI.
         arch: Arch,
@@ -58,6 +60,7 @@ impl Walk {
     ///
     /// [`ConvertError`] names the call that a profile cannot express.
     pub fn profile(&mut self, native: Arch) -> Result<Profile, ConvertError> {
+        self.graph.begin();
         let answers = &self.answers;
         let code = |index: u32| {
             let answer = usize::try_from(index).ok().and_then(|index| answers.get(index));
@@ -97,6 +100,7 @@ impl Walk {
     ///
     /// [`ConvertError`] if the answer depends on more than arguments, or on them in ways that are too entangled.
     pub fn decision(&mut self, arch: Arch, number: u32) -> Result<Decision, ConvertError> {
+        self.graph.begin();
         let node = Walk::call(self, arch, number);
         let answers = &self.answers;
         let node = self.graph.map(node, &mut |index| {
@@ -108,6 +112,7 @@ impl Walk {
 }
 
 fn decision(graph: &mut Graph, arch: Arch, number: u32, node: Node) -> Result<Decision, ConvertError> {
+    graph.begin();
     if graph.asks_from(node, IP_TOP) {
         return Err(ConvertError::Address { arch, number });
     }
@@ -152,7 +157,7 @@ fn table(graph: &mut Graph, arch: Arch, ranges: &[(u32, u32, Node)]) -> Result<T
             }
             continue;
         }
-        if last - first >= MAX_CONDITIONAL {
+        if last - first >= MAX_RANGE || entries.len() >= MAX_ENTRIES {
             return Err(ConvertError::Numbers { arch, first, last });
         }
         let decision = decision(graph, arch, first, node)?;

@@ -45,6 +45,7 @@ impl Graph {
     }
 
     fn each(&mut self, a: &Word, b: &Word, op: impl Fn(&mut Self, Node, Node) -> Result<Node>) -> Result<Word> {
+        self.step()?;
         let mut word = constant(0);
         for place in 0..32 {
             word[place] = op(self, a[place], b[place])?;
@@ -65,6 +66,7 @@ impl Graph {
     }
 
     fn carried(&mut self, a: &Word, b: &Word, mut carry: Node) -> Result<Word> {
+        self.step()?;
         let mut word = constant(0);
         for place in 0..32 {
             let half = self.xor_bit(a[place], b[place])?;
