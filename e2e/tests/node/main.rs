@@ -10,6 +10,7 @@ mod frozen;
 mod handover;
 mod images;
 mod inference;
+mod knobs;
 mod lists;
 mod often;
 mod over;
@@ -152,6 +153,7 @@ fn main() -> ExitCode {
     works::add(&mut suite);
     images::add(&mut suite);
     inference::add(&mut suite);
+    knobs::add(&mut suite);
     lists::add(&mut suite);
     programs::add(&mut suite);
     refused::add(&mut suite);

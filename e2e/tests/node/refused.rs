@@ -56,7 +56,9 @@ fn refused(node: &Node, pod: PodBuilder<'_>, code: &str) -> TestResult {
     };
     ensure!(message.contains(code), "refused without {code}: {message}");
     ensure!(!message.contains('\n'), "more than one line: {message}");
-    for id in ids(&message) {
+    let ids = ids(&message);
+    ensure!(!ids.is_empty(), "no id to look for: {message}");
+    for id in ids {
         let left = leak::appeared(node, &BTreeSet::new(), Some(&id))?;
         ensure!(left.is_empty(), "left behind: {}", left.join(", "));
     }

@@ -80,17 +80,22 @@ async fn an_engine_that_is_killed_leaves_no_process_and_no_cgroup() {
 }
 
 #[tokio::test]
-async fn a_missing_engine_is_named() {
+async fn an_engine_that_is_missing_or_no_program_is_named() {
     let rig = Rig::start().await;
-    let options = containerd_shim::api::Options { binary_name: "/nonexistent/engine".into(), ..Default::default() };
-    let options = Any {
-        type_url: "containerd.runc.v1.Options".into(),
-        value: options.write_to_bytes().unwrap(),
-        ..Any::default()
-    };
-    let request = CreateTaskRequest { options: MessageField::some(options), ..rig.create_request("c", "true") };
-    let (_, words) = code(rig.task.create(soon(), &request).await);
-    assert!(words.starts_with("ZC0801: ") && words.contains(r#""/nonexistent/engine""#), "{words}");
+    let plain = rig.dir.path().join("plain");
+    fs::write(&plain, "#!/bin/sh\n").unwrap();
+    let (plain, folder) = (plain.to_str().unwrap(), rig.dir.path().to_str().unwrap());
+    for (name, expected) in [("/nonexistent/engine", "ZC0801: "), (folder, "ZC0801: "), (plain, "ZC0802: ")] {
+        let options = containerd_shim::api::Options { binary_name: name.into(), ..Default::default() };
+        let options = Any {
+            type_url: "containerd.runc.v1.Options".into(),
+            value: options.write_to_bytes().unwrap(),
+            ..Any::default()
+        };
+        let request = CreateTaskRequest { options: MessageField::some(options), ..rig.create_request("c", "true") };
+        let (_, words) = code(rig.task.create(soon(), &request).await);
+        assert!(words.starts_with(expected) && words.contains(&format!("{name:?}")), "{words}");
+    }
 }
 
 #[tokio::test]
