@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench youki soak aarch64 mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench youki soak gpu presets aarch64 mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,12 @@ youki: setup ## build the engine youki, once; nodes and tests use it from then o
 
 soak: build ## the long loops: thousands of starts and execs, then the leak check (root)
 	@hack/test soak
+
+gpu: build ## an inference server on a GPU under model-backend, where there is one; writes docs/gpu.md
+	@hack/gpu
+
+presets: build ## run real programs under every preset; writes docs/presets.md (installs Debian packages; root)
+	@hack/presets
 
 aarch64: setup ## the filters for 64-bit ARM on a kernel for it, in an emulated machine; writes docs/aarch64.md
 	@hack/aarch64

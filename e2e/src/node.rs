@@ -119,9 +119,8 @@ impl Node {
         Command::new(script()).args(["exec", "--dir"]).arg(&self.dir).args(command).stdin(Stdio::null()).output()
     }
 
-    /// Builds a set of images (`hack/images/build`) and imports it: a name, or `attacks=PROGRAM`. An error of the kind
-    /// `Unsupported` says that this machine cannot have it.
-    pub fn import(&self, set: &str) -> io::Result<()> {
+    /// Builds a set of images and gives the folder in which it lies.
+    pub fn images(&self, set: &str) -> io::Result<PathBuf> {
         let build = Command::new(repository().join("hack/images/build")).arg(set).output()?;
         const CANNOT: i32 = 3;
         if !build.status.success() {
@@ -131,7 +130,13 @@ impl Node {
                 _ => io::Error::other(format!("hack/images/build {set}: {said}")),
             });
         }
-        let folder = String::from_utf8_lossy(&build.stdout).trim().to_owned();
+        Ok(PathBuf::from(String::from_utf8_lossy(&build.stdout).trim()))
+    }
+
+    /// Builds a set of images (`hack/images/build`) and imports it: a name, or `attacks=PROGRAM`. An error of the kind
+    /// `Unsupported` says that this machine cannot have it.
+    pub fn import(&self, set: &str) -> io::Result<()> {
+        let folder = self.images(set)?;
         let cri = self.cri()?;
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

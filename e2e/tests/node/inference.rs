@@ -1,6 +1,7 @@
 //! An inference server as a pod under `model-backend`: it gives the results of the unconfined one, and no way leads out of it.
 
 use std::io::ErrorKind;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::{ENGINES, Suite};
 pub fn add(suite: &mut Suite) {
     suite.each("inference::identical_results", &ENGINES, identical_results);
     suite.each("inference::without_platform_mode", &["zerocap-crun"], without_platform_mode);
+    suite.with("inference::in_bubblewrap".to_owned(), "zerocap", in_bubblewrap);
 }
 
 /// Every way that `hack/images/inference.py attack` tries, and how it ends under the preset.
@@ -41,10 +43,13 @@ fn ran(pod: &Pod<'_>, verb: &str) -> Result<String, Outcome> {
 
 /// What the server prints itself. The runtime warns, as it is loaded, where it cannot keep a number for telemetry on disk.
 fn results(pod: &Pod<'_>) -> Result<String, Outcome> {
+    Ok(of_the_server(&ran(pod, "serve")?))
+}
+
+fn of_the_server(said: &str) -> String {
     const OURS: [&str; 4] = ["initialise ", "infer ", "threads ", "clean-up "];
-    let said = ran(pod, "serve")?;
     let ours = said.lines().filter(|line| OURS.iter().any(|word| line.starts_with(word)));
-    Ok(ours.map(|line| format!("{line}\n")).collect())
+    ours.map(|line| format!("{line}\n")).collect()
 }
 
 /// The image, or why it cannot be had; then what an unconfined pod shows: the results, and that every way is open.
@@ -71,7 +76,10 @@ fn plain(node: &Node) -> Result<String, Outcome> {
 
 fn confined(node: &Node, pod: &Pod<'_>) -> TestResult {
     ensure_eq!(results(pod)?, plain(node)?, "the results");
-    let attacks = ran(pod, "attack")?;
+    refused(&ran(pod, "attack")?)
+}
+
+fn refused(attacks: &str) -> TestResult {
     ensure_eq!(attacks.lines().count(), WAYS.len(), "ways tried");
     for ((way, expected), line) in WAYS.iter().zip(attacks.lines()) {
         let refused = line.strip_prefix(way).is_some_and(|errno| expected.contains(&errno.trim()));
@@ -98,4 +106,49 @@ fn without_platform_mode(node: &Node, handler: &str) -> TestResult {
         .annotate("zerocap.io/seccomp", "model-backend")
         .annotate("zerocap.io/fs-write", "/dev/null");
     confined(node, &pod.start()?)
+}
+
+/// The same files in a sandbox of bubblewrap's, without a container and a node. bubblewrap has to execute what it starts, so the
+/// preset is loaded inside, by our launcher.
+fn in_bubblewrap(node: &Node) -> TestResult {
+    let expected = plain(node)?;
+    let Some(zerocap) = node.program("zerocap") else { return skip("zerocap is not built: run `make build`") };
+    let rootfs = node.images("inference")?.join("rootfs");
+    let inside = |words: &[&str]| -> Result<String, Outcome> {
+        let mut command = Command::new("bwrap");
+        command.arg("--ro-bind").arg(&rootfs).args([
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--tmpfs",
+            "/tmp",
+            "--ro-bind",
+        ]);
+        command.arg(&zerocap).args(["/tmp/zerocap", "--"]).args(words);
+        let output = match command.output() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return skip("bwrap is not installed"),
+            output => output?,
+        };
+        ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let confined = |verb| {
+        inside(&[
+            "/tmp/zerocap",
+            "run",
+            "--annotation=network-enforcement=cluster",
+            "--annotation=zerocap.io/seccomp=model-backend",
+            "--annotation=zerocap.io/fs-write=/dev/null",
+            "--",
+            "/usr/bin/python3",
+            "/app/inference.py",
+            verb,
+        ])
+    };
+    let open: String = WAYS.iter().map(|(way, _)| format!("{way} open\n")).collect();
+    ensure_eq!(inside(&["/usr/bin/python3", "/app/inference.py", "attack"])?, open, "the control");
+    ensure_eq!(of_the_server(&confined("serve")?), expected, "the results");
+    refused(&confined("attack")?)
 }
