@@ -5,7 +5,7 @@ mod child;
 mod decide;
 mod launcher;
 mod privileges;
-mod signals;
+pub(crate) mod signals;
 
 use std::process::{ExitCode, Stdio};
 

@@ -1,5 +1,6 @@
 //! `zerocap seccomp`: profiles as people write them, the filters that they become, and programs under them.
 
+mod bwrap;
 mod compile;
 mod diff;
 mod disasm;
@@ -42,6 +43,8 @@ enum Command {
     Compile(compile::Arguments),
     /// Show what is wrong with a profile: what was written, what the kernel does, what to write
     Lint(lint::Arguments),
+    /// Run bubblewrap with a profile's filter
+    Bwrap(bwrap::Arguments),
     /// Show a filter instruction by instruction
     Disasm(disasm::Arguments),
     /// Tell which rule of a profile decides a call, and why
@@ -61,6 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Presets(a) => presets::run(a),
         Command::Compile(a) => compile::run(a),
         Command::Lint(a) => lint::run(a),
+        Command::Bwrap(a) => bwrap::run(a),
         Command::Disasm(a) => disasm::run(a),
         Command::Explain(a) => explain::run(a),
         Command::Diff(a) => diff::run(a),
