@@ -50,6 +50,7 @@ task_events!(
     TaskDelete,
     TaskPaused,
     TaskResumed,
+    TaskCheckpointed,
     TaskOOM
 );
 

@@ -13,6 +13,15 @@ pub struct TaskError {
     pub message: String,
 }
 
+/// The system's words for an error, as Go's programs write them: clients have seen them for years.
+#[must_use]
+pub fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
 /// The result of a task call.
 pub type TaskResult<T> = Result<T, TaskError>;
 

@@ -58,12 +58,19 @@ pub(crate) struct Prepared {
 /// Removes what a Create has written, unless the container came to be.
 struct Undo {
     state: Option<StateDir>,
+    /// Where config.json is, and what containerd had written there.
+    config: Option<(PathBuf, Vec<u8>)>,
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        if let Some(state) = &self.state {
-            remove(state);
+        let Some(state) = &self.state else { return };
+        remove(state);
+        // The next attempt with this bundle must not take our spec for containerd's.
+        if let Some((bundle, bytes)) = &self.config
+            && let Err(error) = write_config(bundle, bytes)
+        {
+            tracing::warn!(%error, "cannot restore a container's spec");
         }
     }
 }
@@ -72,6 +79,7 @@ impl Prepared {
     /// Keeps what was written: the container exists.
     pub(crate) fn keep(mut self) -> Option<Confined> {
         self.undo.state = None;
+        self.undo.config = None;
         self.confined
     }
 
@@ -83,7 +91,7 @@ impl Prepared {
     }
 
     fn plain() -> Self {
-        Self { confined: None, fds: Vec::new(), undo: Undo { state: None } }
+        Self { confined: None, fds: Vec::new(), undo: Undo { state: None, config: None } }
     }
 }
 
@@ -124,7 +132,7 @@ impl Policies {
             init = Some(Start { handover, expect: confinement.expect.clone() });
         }
         let state = self.store().container(self.namespace(), request.id)?;
-        let undo = Undo { state: Some(state.clone()) };
+        let mut undo = Undo { state: Some(state.clone()), config: None };
         state.write(Document::OriginalConfig, request.bytes)?;
         state.write_json(Document::Report, &confinement.report)?;
         if target == Target::Sandbox
@@ -132,7 +140,9 @@ impl Policies {
         {
             state.write_json(Document::Policy, &*pod)?;
         }
-        write_config(request.bundle, &confinement.spec)?;
+        let bytes = serde_json::to_vec(&confinement.spec).map_err(|error| write_failed(&error.into()))?;
+        undo.config = Some((request.bundle.to_owned(), request.bytes.to_owned()));
+        write_config(request.bundle, &bytes)?;
         let confined = Confined {
             original: request.spec,
             policy,
@@ -217,19 +227,19 @@ fn remove(state: &StateDir) {
     }
 }
 
-fn write_config(bundle: &Path, spec: &Value) -> Result<(), ZcError> {
-    let failed = |error: std::io::Error| {
-        ZcError::new(
-            code::node::STATE_WRITE,
-            format!("cannot write the rewritten config.json: {error}"),
-            "look at the file system of containerd's state directory",
-        )
-    };
-    let bytes = serde_json::to_vec(spec).map_err(|error| failed(error.into()))?;
+fn write_failed(error: &std::io::Error) -> ZcError {
+    ZcError::new(
+        code::node::STATE_WRITE,
+        format!("cannot write the rewritten config.json: {error}"),
+        "look at the file system of containerd's state directory",
+    )
+}
+
+fn write_config(bundle: &Path, bytes: &[u8]) -> Result<(), ZcError> {
     // Beside it and renamed: an engine never sees half of it.
     let path = bundle.join(crate::bundle::CONFIG);
     let beside = bundle.join(".config.json.zerocap");
-    std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &path)).map_err(failed)
+    std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &path)).map_err(|error| write_failed(&error))
 }
 
 /// A refusal in the words of the task API.

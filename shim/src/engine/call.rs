@@ -18,6 +18,8 @@ use crate::reaper::ExitWatch;
 
 /// How much an engine may write to its captured output.
 const MAX_OUTPUT: u64 = 64 * 1024;
+/// The highest signal number of Linux.
+const MAX_SIGNAL: u32 = 64;
 /// How long a killed engine may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(5);
 /// Variables that would make an engine pass on more descriptors, or speak to our service manager.
@@ -148,7 +150,8 @@ impl Finish {
         if status == 0 {
             return Ok(output);
         }
-        if status > 128 {
+        // No signal has a number above 64; 255 is runc's own status for a failed exec.
+        if (129..=128 + MAX_SIGNAL).contains(&status) {
             return Err(EngineError::Killed { verb: self.verb, signal: status - 128 });
         }
         let words = self.log.last_error().or_else(|| Some(shorten(output.trim())).filter(|text| !text.is_empty()));

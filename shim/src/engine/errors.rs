@@ -108,12 +108,31 @@ struct Entry {
 }
 
 fn last_error_in(log: &str) -> Option<String> {
-    log.lines()
-        .filter_map(|line| serde_json::from_str::<Entry>(line).ok())
+    entries(log)
         .filter(|entry| matches!(entry.level.to_lowercase().as_str(), "error" | "fatal" | "panic"))
         .map(|entry| if entry.msg.is_empty() { entry.message } else { entry.msg })
-        .rfind(|message| !message.trim().is_empty())
+        .filter(|message| !message.trim().is_empty())
+        .last()
         .map(|message| shorten(message.split("\n\nStack backtrace:").next().unwrap_or_default().trim()))
+}
+
+/// The entries of a log: one after the other, on one line each or on several, with garbage between them.
+fn entries(log: &str) -> impl Iterator<Item = Entry> {
+    let mut rest = log;
+    std::iter::from_fn(move || {
+        loop {
+            rest = &rest[rest.find('{')?..];
+            let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<Entry>();
+            match stream.next() {
+                Some(Ok(entry)) => {
+                    rest = &rest[stream.byte_offset()..];
+                    return Some(entry);
+                }
+                // Not an entry: the next one may begin on the next line.
+                _ => rest = &rest[rest.find('\n')?..],
+            }
+        }
+    })
 }
 
 /// `text` within the bound of a message.
@@ -137,6 +156,10 @@ mod tests {
         assert_eq!(last_error_in(youki).as_deref(), Some("failed"));
         let crun = r#"{"msg":"exec failed","level":"error","time":"t"}"#;
         assert_eq!(last_error_in(crun).as_deref(), Some("exec failed"));
+        let crun = "{\n  \"msg\": \"load `config.json`\",\n  \"level\": \"error\",\n  \"time\": \"t\"\n}\n";
+        assert_eq!(last_error_in(crun).as_deref(), Some("load `config.json`"));
+        let mixed = format!("garbage {{\n{crun}{{\"level\":\"warning\",\"msg\":\"w\"}}\nmore");
+        assert_eq!(last_error_in(&mixed).as_deref(), Some("load `config.json`"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use call::Call;
 use command_fds::FdMapping;
+use containerd_shim::protos::shim::oci::CheckpointOptions;
 
 use crate::options::Options;
 use crate::reaper::{ExitWatch, Reaper};
@@ -188,6 +189,35 @@ impl Engine {
     /// The engine's own words.
     pub async fn resume(&self, id: &str, bundle: &Path) -> Result<(), EngineError> {
         self.simple(bundle, SHORT, ["resume", id]).await
+    }
+
+    /// `checkpoint`: writes the container's processes to `image`, working in `work`.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn checkpoint(
+        &self,
+        id: &str,
+        bundle: &Path,
+        work: &Path,
+        image: &Path,
+        options: &CheckpointOptions,
+    ) -> Result<(), EngineError> {
+        let mut args = arguments(["checkpoint", "--image-path"]);
+        args.extend([image.into(), "--work-path".into(), work.into()]);
+        let flags = [
+            (options.open_tcp, "--tcp-established"),
+            (options.external_unix_sockets, "--ext-unix-sk"),
+            (options.terminal, "--shell-job"),
+            (options.file_locks, "--file-locks"),
+            (!options.exit, "--leave-running"),
+        ];
+        args.extend(flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| (*flag).into()));
+        for namespace in &options.empty_namespaces {
+            args.extend(["--empty-ns".into(), namespace.into()]);
+        }
+        args.push(id.into());
+        self.call(Call { limit: LONG, ..Call::short(bundle, args) }).await.map(drop)
     }
 
     /// `update`: applies resource limits, given as the OCI `linux.resources` JSON.

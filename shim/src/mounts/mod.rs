@@ -42,7 +42,7 @@ impl Rootfs {
                 None => mount_one(&mount.type_, &mount.source, &mount.options, &rootfs.target),
             }
             .map_err(|error| {
-                io::Error::other(format!("failed to mount rootfs component {:?}: {error}", mount.source))
+                io::Error::other(format!("failed to mount rootfs component: {:?}: {error}", mount.source))
             })?;
         }
         Ok(rootfs)

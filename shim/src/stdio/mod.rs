@@ -131,7 +131,11 @@ impl Prepared {
             self.logger = Some(Logger::start(command, owner, out.0, err.0, reaper).await?);
             (Some(out.1), Some(err.1))
         } else {
-            let stderr = Target::parse(&request.stderr)?;
+            let stderr = match &stdout {
+                // A file takes both streams, as under the other shims; stderr's name does not count.
+                Target::File(_) => stdout.clone(),
+                _ => Target::parse(&request.stderr)?,
+            };
             (self.output(&stdout, owner)?, self.output(&stderr, owner)?)
         };
         self.ends = Some(engine::Stdio::Container { stdin, stdout, stderr });

@@ -30,6 +30,11 @@ impl Target {
         if name.is_empty() {
             return Ok(Self::Nothing);
         }
+        if name.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+            let message =
+                format!("unable to parse stdout uri: parse {name:?}: net/url: invalid control character in URL");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let Some((scheme, rest)) = name.split_once("://") else {
             return Ok(Self::Path(name.into()));
         };
@@ -41,14 +46,13 @@ impl Target {
                 let mut command = vec![percent_decode(path)?];
                 for pair in query.split('&').filter(|pair| !pair.is_empty()) {
                     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    // A key without a value is followed by an empty argument: loggers count on pairs.
                     command.push(percent_decode(&key.replace('+', " "))?);
-                    if !value.is_empty() {
-                        command.push(percent_decode(&value.replace('+', " "))?);
-                    }
+                    command.push(percent_decode(&value.replace('+', " "))?);
                 }
                 Ok(Self::Logger(command))
             }
-            other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown STDIO scheme {other:?}"))),
+            other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown STDIO scheme {other}"))),
         }
     }
 }
@@ -131,13 +135,13 @@ mod tests {
         assert_eq!(Target::parse("file:///var/log/x").unwrap(), Target::File("/var/log/x".into()));
         assert_eq!(
             Target::parse("binary:///bin/log?id=a%26b&flag").unwrap(),
-            Target::Logger(vec!["/bin/log".into(), "id".into(), "a&b".into(), "flag".into()])
+            Target::Logger(vec!["/bin/log".into(), "id".into(), "a&b".into(), "flag".into(), String::new()])
         );
     }
 
     #[test]
     fn bad_names_are_refused() {
-        for bad in ["http://x", "file:///%", "file:///%4", "file:///%zz", "file:///%ff"] {
+        for bad in ["http://x", "file:///%", "file:///%4", "file:///%zz", "file:///%ff", "/a\nb"] {
             let error = Target::parse(bad).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
         }

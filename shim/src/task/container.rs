@@ -29,7 +29,7 @@ pub(crate) struct Container {
     /// What confines it; none in a container without any zerocap knob.
     pub(crate) confined: Option<Arc<Confined>>,
     execs: Mutex<HashMap<String, Arc<Process>>>,
-    /// Execs that are being started or live.
+    /// Execs that are being started or live, and calls whose event goes before the first process's exit.
     busy: watch::Sender<usize>,
 }
 
@@ -96,18 +96,14 @@ impl Container {
 
     /// Adds an exec that is not started yet.
     pub(crate) fn add_exec(&self, exec: Process) -> TaskResult<()> {
-        match self.init.status() {
-            Status::RUNNING | Status::CREATED => {}
-            Status::PAUSED => {
-                return Err(TaskError::failed_precondition("cannot exec in a paused state"));
-            }
-            _ => {
-                return Err(TaskError::failed_precondition("cannot exec in a stopped state"));
-            }
-        }
         let mut execs = self.execs();
         if execs.contains_key(&exec.exec_id) {
             return Err(TaskError::already_exists(format!("id {}: already exists", exec.exec_id)));
+        }
+        match self.init.status() {
+            Status::RUNNING | Status::CREATED => {}
+            Status::PAUSED => return Err(TaskError::unknown("cannot exec in a paused state")),
+            _ => return Err(TaskError::unknown("cannot exec in a stopped state")),
         }
         execs.insert(exec.exec_id.clone(), Arc::new(exec));
         Ok(())

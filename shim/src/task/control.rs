@@ -11,6 +11,7 @@ use zerocap_annotations::{ZcError, code};
 
 use super::Shim;
 use super::container::Container;
+use super::shape;
 use crate::engine::EngineError;
 use crate::status::{TaskError, TaskResult};
 
@@ -39,7 +40,8 @@ impl Shim {
 
     async fn kill_all(&self, container: &Container, signal: u32) -> TaskResult<()> {
         if container.init.exited() && container.own_pid_namespace {
-            return Err(TaskError::not_found("process already finished: not found"));
+            // Nothing is left to signal, and that is no error: engines say so too.
+            return Ok(());
         }
         if container.init.status() != Status::PAUSED && container.cgroup.signal_all(signal) {
             return Ok(());
@@ -49,9 +51,15 @@ impl Shim {
 
     pub(super) async fn pause(self: Arc<Self>, request: PauseRequest) -> TaskResult<Empty> {
         let container = self.container(&request.id)?;
+        // An exit meanwhile is announced after this call's event.
+        let _busy = container.busy();
         let status = container.init.status();
         if status != Status::RUNNING {
-            return Err(wrong_state("pause", status));
+            return Err(TaskError::unknown(match status {
+                Status::CREATED => "cannot pause task in created state",
+                Status::PAUSED => "cannot pause a paused container",
+                _ => "cannot pause a stopped container",
+            }));
         }
         container
             .engine
@@ -65,9 +73,15 @@ impl Shim {
 
     pub(super) async fn resume(self: Arc<Self>, request: ResumeRequest) -> TaskResult<Empty> {
         let container = self.container(&request.id)?;
+        // A container that was killed while it was frozen ends in here: its exit is announced afterwards.
+        let _busy = container.busy();
         let status = container.init.status();
         if status != Status::PAUSED {
-            return Err(wrong_state("resume", status));
+            return Err(TaskError::unknown(match status {
+                Status::CREATED => "cannot resume task in created state",
+                Status::RUNNING => "cannot resume a running process",
+                _ => "cannot resume a stopped container",
+            }));
         }
         container
             .engine
@@ -81,13 +95,11 @@ impl Shim {
 
     pub(super) async fn update_resources(self: Arc<Self>, request: UpdateTaskRequest) -> TaskResult<Empty> {
         let container = self.container(&request.id)?;
-        let resources =
-            request.resources.into_option().ok_or_else(|| TaskError::invalid_argument("resources are missing"))?;
-        serde_json::from_slice::<serde::de::IgnoredAny>(&resources.value)
-            .map_err(|error| TaskError::invalid_argument(format!("resources: {error}")))?;
         if container.init.exited() {
-            return Err(wrong_state("update", Status::STOPPED));
+            return Err(TaskError::unknown("cannot update a stopped container"));
         }
+        let resources = request.resources.into_option().unwrap_or_default();
+        shape::resources(&resources.value)?;
         container
             .engine
             .update(&container.id, &container.bundle, &resources.value)
@@ -107,7 +119,9 @@ impl Shim {
     }
 
     pub(super) fn close_io(&self, request: &CloseIORequest) -> TaskResult<Empty> {
-        let process = self.container(&request.id)?.process(&request.exec_id)?;
+        let container = self.container(&request.id)?;
+        // The other shims give this one call's error no code.
+        let process = container.process(&request.exec_id).map_err(|error| TaskError::unknown(error.message))?;
         if request.stdin
             && let Some(live) = process.live()
         {
@@ -115,16 +129,6 @@ impl Shim {
         }
         Ok(Empty::default())
     }
-}
-
-fn wrong_state(verb: &str, status: Status) -> TaskError {
-    let state = match status {
-        Status::CREATED => "created",
-        Status::RUNNING => "running",
-        Status::PAUSED => "paused",
-        _ => "stopped",
-    };
-    TaskError::failed_precondition(format!("cannot {verb} a {state} container"))
 }
 
 fn kill_error(error: EngineError) -> TaskError {
@@ -141,14 +145,13 @@ pub(super) fn engine_error(prefix: &str, error: &EngineError) -> TaskError {
     let message = format!("{prefix}: {error}");
     let coded = |code, hint: &str| ZcError::new(code, message.clone(), hint).to_string();
     match error {
-        EngineError::Missing(_) => TaskError::failed_precondition(coded(
+        EngineError::Missing(_) => TaskError::unknown(coded(
             code::engine::NOT_FOUND,
             "install it, or correct BinaryName or the option engine of the handler",
         )),
-        EngineError::CannotRun { .. } => TaskError::failed_precondition(coded(
-            code::engine::NOT_EXECUTABLE,
-            "correct the program that the handler names",
-        )),
+        EngineError::CannotRun { .. } => {
+            TaskError::unknown(coded(code::engine::NOT_EXECUTABLE, "correct the program that the handler names"))
+        }
         EngineError::TimedOut { .. } => {
             TaskError::deadline_exceeded(coded(code::engine::HUNG, "look at the node's load and retry"))
         }

@@ -52,8 +52,8 @@ impl Shim {
         let failed = |error: EngineError| engine_error("OCI runtime create failed", &error);
         let engine = Engine::new(&options, &self.namespace, self.reaper.clone()).map_err(failed)?;
         let bytes = bundle::read_config(&bundle).map_err(io_error("read the OCI spec"))?;
-        let spec: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| TaskError::invalid_argument(format!("config.json: {error}")))?;
+        let spec: Value =
+            serde_json::from_slice(&bytes).map_err(|error| TaskError::unknown(format!("config.json: {error}")))?;
         let own_pid_namespace = own_pid_namespace(&spec);
         let start_hooks = spec.pointer("/hooks/poststart").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
         let planned = spec.pointer("/linux/cgroupsPath").and_then(Value::as_str);
@@ -73,7 +73,7 @@ impl Shim {
         };
         let ids = IdMap::wanted(&request.rootfs, &self.reaper).await.map_err(io_error("map the rootfs"))?;
         let rootfs = Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS), ids.as_ref())
-            .map_err(io_error("mount the rootfs"))?;
+            .map_err(|error| TaskError::unknown(error.to_string()))?;
         let mut prepared = self
             .policies
             .prepare(confinement::Request {
@@ -86,8 +86,7 @@ impl Shim {
             })
             .map_err(refused)?;
         drop(bytes);
-        let io =
-            stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(io_error("open the standard streams"))?;
+        let io = stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(streams_error)?;
         let fds = std::mem::take(&mut prepared.fds);
         let creation = Creation { id: &request.id, bundle: &bundle, marks: prepared.marks(), planned };
         let made = self.make_init(&engine, creation, io, fds).await?;
@@ -185,7 +184,7 @@ impl Shim {
 
 fn bad_options(error: OptionsError) -> TaskError {
     let hint = "correct the handler's options in containerd's configuration";
-    refused(ZcError::new(code::node::BAD_OPTIONS, error.to_string(), hint))
+    TaskError::unknown(ZcError::new(code::node::BAD_OPTIONS, error.to_string(), hint).to_string())
 }
 
 /// Whether the container has a PID namespace that ends with its first process.
@@ -195,6 +194,11 @@ fn own_pid_namespace(spec: &Value) -> bool {
         let path = namespace.get("path").and_then(Value::as_str);
         namespace.get("type").and_then(Value::as_str) == Some("pid") && path.unwrap_or_default().is_empty()
     })
+}
+
+/// Streams that cannot be opened, in the words of the other shims.
+pub(super) fn streams_error(error: std::io::Error) -> TaskError {
+    TaskError::unknown(format!("failed to create init process I/O: {error}"))
 }
 
 pub(super) fn io_error(what: &'static str) -> impl Fn(std::io::Error) -> TaskError {

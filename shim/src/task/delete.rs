@@ -125,5 +125,5 @@ async fn delete_exec(container: &Container, exec: &Process) -> TaskResult<()> {
 }
 
 fn refused(message: &str) -> TaskError {
-    TaskError::failed_precondition(message)
+    TaskError::unknown(message)
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::Shim;
 use super::create::io_error;
 use super::process::Process;
+use super::shape;
 use crate::bundle;
 use crate::status::{TaskError, TaskResult};
 use crate::stdio;
@@ -23,16 +24,13 @@ impl Shim {
             return Err(TaskError::invalid_argument(format!("bad exec id {:?}", request.exec_id)));
         }
         let container = self.container(&request.id)?;
-        let spec =
-            request.spec.into_option().ok_or_else(|| TaskError::invalid_argument("the process to exec is missing"))?;
+        let spec = request.spec.into_option().unwrap_or_default();
         if spec.value.len() > MAX_SPEC {
             return Err(TaskError::invalid_argument("the process to exec is too large"));
         }
-        let mut spec: Value = serde_json::from_slice(&spec.value)
-            .map_err(|error| TaskError::invalid_argument(format!("process to exec: {error}")))?;
-        let fields =
-            spec.as_object_mut().ok_or_else(|| TaskError::invalid_argument("the process to exec is no object"))?;
-        fields.insert("terminal".to_owned(), Value::Bool(request.terminal));
+        let mut spec = shape::process(&spec.value)?;
+        spec.insert("terminal".to_owned(), Value::Bool(request.terminal));
+        let spec = Value::Object(spec);
         let stdio = stdio::Request {
             terminal: request.terminal,
             stdin: request.stdin,

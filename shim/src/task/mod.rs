@@ -1,5 +1,6 @@
 //! The task API: containers and processes as containerd sees them.
 
+mod checkpoint;
 mod container;
 mod control;
 mod create;
@@ -10,6 +11,7 @@ mod launch;
 mod process;
 mod query;
 mod service;
+mod shape;
 mod start;
 
 use std::collections::HashMap;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
 use crate::reaper::{Exit, ExitWatch};
-use crate::status::{TaskError, TaskResult};
+use crate::status::{self, TaskError, TaskResult};
 use crate::stdio::{Live, Request};
 use crate::sys;
 
@@ -121,16 +121,15 @@ impl Process {
     pub(crate) fn begin_start(&self) -> TaskResult<()> {
         let mut result = Ok(());
         self.state.send_modify(|state| match (state.phase, &state.exit) {
-            (_, Some(_)) => {
-                result = Err(TaskError::failed_precondition("cannot start a stopped process"));
-            }
+            (_, Some(_)) => result = Err(TaskError::unknown("cannot start a stopped process")),
             (Phase::Created, None) => state.phase = Phase::Starting,
+            (Phase::Paused, None) if self.exec_id.is_empty() => {
+                result = Err(TaskError::unknown("cannot start a paused process"));
+            }
             (Phase::Starting | Phase::Started | Phase::Paused, None) => {
-                result = Err(TaskError::failed_precondition("cannot start a running process"));
+                result = Err(TaskError::unknown("cannot start a running process"));
             }
-            (Phase::Deleted, None) => {
-                result = Err(TaskError::failed_precondition("cannot start a deleted process"));
-            }
+            (Phase::Deleted, None) => result = Err(TaskError::unknown("cannot start a deleted process")),
         });
         result
     }
@@ -182,12 +181,14 @@ impl Process {
             return Err(TaskError::not_found("process already finished: not found"));
         }
         if state.pid == 0 {
-            return Err(TaskError::failed_precondition("process not created"));
+            return Err(TaskError::failed_precondition("process not created: failed precondition"));
         }
         sys::signal::send(state.pid, signal).map_err(|error| match error.raw_os_error() {
             Some(libc::ESRCH) => TaskError::not_found("process already finished: not found"),
-            Some(libc::EINVAL) => TaskError::invalid_argument(format!("{signal} is not a signal")),
-            _ => TaskError::unknown(format!("kill: {error}")),
+            _ => {
+                let whose = if self.exec_id.is_empty() { "" } else { "exec kill error: " };
+                TaskError::unknown(format!("{whose}unknown error after kill: {}", status::words(&error)))
+            }
         })
     }
 }

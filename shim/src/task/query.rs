@@ -20,8 +20,12 @@ use crate::status::{TaskError, TaskResult};
 /// The type of [`ProcessDetails`].
 const PROCESS_DETAILS: &str = "containerd.runc.v1.ProcessDetails";
 
+/// Seconds of the year 1, which Go's clients take for "never". A missing time would be 1970 to them.
+const NEVER: i64 = -62_135_596_800;
+
 pub(super) fn time(at: Option<SystemTime>) -> MessageField<Timestamp> {
-    at.map(timestamp).into()
+    let never = || Timestamp { seconds: NEVER, ..Timestamp::default() };
+    MessageField::some(at.map_or_else(never, timestamp))
 }
 
 impl Shim {

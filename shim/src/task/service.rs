@@ -89,8 +89,8 @@ impl Task for Handlers {
         call!(self, request, resume)
     }
 
-    async fn checkpoint(&self, _: &TtrpcContext, _: CheckpointTaskRequest) -> ttrpc::Result<Empty> {
-        Err(TaskError::unimplemented("checkpoint is not supported by this version").into())
+    async fn checkpoint(&self, _: &TtrpcContext, request: CheckpointTaskRequest) -> ttrpc::Result<Empty> {
+        call!(self, request, checkpoint)
     }
 
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> ttrpc::Result<Empty> {

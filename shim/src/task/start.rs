@@ -10,7 +10,7 @@ use containerd_shim::protos::events::task::{TaskExecStarted, TaskStart};
 use super::Shim;
 use super::container::Container;
 use super::control::engine_error;
-use super::create::io_error;
+use super::create::streams_error;
 use super::exec::Spec;
 use super::launch::Call;
 use super::process::{Phase, Process};
@@ -118,9 +118,8 @@ impl Shim {
         // From here on the first process's exit waits for this exec; looked at in the same step.
         let busy = container.busy();
         if container.init.exited() {
-            return Err(TaskError::failed_precondition(
-                "cannot start exec: the container's init process is not running",
-            ));
+            let message = format!("container {} init process is not running: failed precondition", container.id);
+            return Err(TaskError::failed_precondition(message));
         }
         self.make_exec(container, exec).await?;
         self.events.publish(&TaskExecStarted {
@@ -146,9 +145,7 @@ impl Shim {
             }
             None => (Spec::write(&container.bundle, &exec.exec_id, &exec.spec)?, Vec::new(), None),
         };
-        let mut io = stdio::Prepared::open(&exec.stdio, &container.owner, &self.reaper)
-            .await
-            .map_err(io_error("open the standard streams"))?;
+        let mut io = stdio::Prepared::open(&exec.stdio, &container.owner, &self.reaper).await.map_err(streams_error)?;
         let pid_file = bundle::exec_pid_file(&container.bundle, &exec.exec_id);
         let _hold = self.reaper.hold();
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());
