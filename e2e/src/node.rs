@@ -83,6 +83,11 @@ impl Node {
         Ok(node)
     }
 
+    /// The folder with the node's logs and identity.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A path of the node's own file system, as this process can open it.
     pub fn path(&self, inside: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{inside}", self.pid))

@@ -1,0 +1,122 @@
+//! Runs every scenario under both shims and compares what they saw.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::allowed::{self, Allowed};
+use crate::page;
+use crate::rig::{BASE, Run, Shim, engine_path};
+use crate::scenarios::{self, Scenario};
+use crate::trace;
+
+const ENGINES: [&str; 2] = ["runc", "crun"];
+/// How often a scenario is run before a difference counts.
+const ATTEMPTS: usize = 3;
+
+/// Runs what `arguments` select.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let list = match allowed::read() {
+        Ok(list) => list,
+        Err(error) => {
+            eprintln!("allowed.toml: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if !arguments.list
+        && let Err(error) = prepare()
+    {
+        eprintln!("cannot prepare {BASE}: {error}");
+        return ExitCode::FAILURE;
+    }
+    let page = page::check(&scenarios::all(), &list);
+    let used = Arc::new(Mutex::new(vec![false; list.difference.len()]));
+    let allowed = Arc::new(list.difference);
+    let mut trials = vec![
+        Trial::test("page::is_up_to_date", || page.map_err(Failed::from)),
+        Trial::test("trace::is_cleaned", || trace::check().map_err(Failed::from)),
+        Trial::test("allowed::few_with_reasons", {
+            let allowed = allowed.clone();
+            move || allowed::check(&allowed).map_err(Failed::from)
+        }),
+    ];
+    for scenario in scenarios::all() {
+        let scenario = Arc::new(scenario);
+        for engine in ENGINES {
+            let (scenario, allowed, used) = (scenario.clone(), allowed.clone(), used.clone());
+            trials.push(Trial::test(format!("{}::{engine}", scenario.name), move || {
+                repeatedly(&scenario, engine, || same(&scenario, engine, &allowed, &used)).map_err(Failed::from)
+            }));
+        }
+    }
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    let mut conclusion = libtest_mimic::run(arguments, trials);
+    if whole && !conclusion.has_failed() {
+        let used = used.lock().unwrap_or_else(PoisonError::into_inner);
+        for (difference, _) in allowed.iter().zip(used.iter()).filter(|(_, used)| !**used) {
+            println!("not a difference any more, take it off the list: {}", difference.id);
+            conclusion.num_failed += 1;
+        }
+    }
+    conclusion.exit_code()
+}
+
+fn prepare() -> std::io::Result<()> {
+    fs::create_dir_all(BASE)?;
+    let busybox = Path::new(BASE).join("busybox");
+    if !busybox.exists() {
+        fs::copy(engine_path("busybox"), &busybox)?;
+    }
+    Ok(())
+}
+
+fn one(scenario: &Scenario, shim: Shim, engine: &'static str) -> Result<Vec<String>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let begin = std::time::Instant::now();
+    let result = runtime.block_on(async {
+        let run = Run::start(shim, engine).await.map_err(|error| format!("{shim:?} does not start: {error}"))?;
+        if let Err(stuck) = (scenario.body)(&run).await {
+            run.note(&format!("stuck: {stuck}"));
+        }
+        run.finish().await
+    });
+    if std::env::var_os("ZEROCAP_SHOW_TIME").is_some() {
+        println!("{} {engine} {shim:?}: {:?}", scenario.name, begin.elapsed());
+    }
+    result
+}
+
+/// A shim under load has races of its own, the reference too: what counts is a difference that shows every time.
+/// One that does not is told, so that it can be looked for.
+fn repeatedly(scenario: &Scenario, engine: &str, attempt: impl Fn() -> Result<(), String>) -> Result<(), String> {
+    let mut last = attempt();
+    for _ in 1..ATTEMPTS {
+        match &last {
+            Ok(()) => break,
+            Err(difference) => println!("{} with {engine} differs, once more:{difference}", scenario.name),
+        }
+        last = attempt();
+    }
+    last
+}
+
+fn same(scenario: &Scenario, engine: &'static str, allowed: &[Allowed], used: &Mutex<Vec<bool>>) -> Result<(), String> {
+    let reference = one(scenario, Shim::Reference, engine)?;
+    let shims: &[Shim] = if scenario.confined { &[Shim::Plain, Shim::Confined] } else { &[Shim::Plain] };
+    let mut differences = String::new();
+    for &shim in shims {
+        let ours = one(scenario, shim, engine)?;
+        let mut note = |index: usize| used.lock().unwrap_or_else(PoisonError::into_inner)[index] = true;
+        let diff = allowed::differences(scenario.name, engine, shim, &reference, &ours, allowed, &mut note);
+        if !diff.is_empty() {
+            differences.push_str(&format!("\n{shim:?} differs from containerd's shim:\n{}", diff.join("\n")));
+        }
+    }
+    if std::env::var_os("ZEROCAP_SHOW_TRACE").is_some() {
+        println!("{}\n  {}", scenario.name, reference.join("\n  "));
+    }
+    if differences.is_empty() { Ok(()) } else { Err(differences) }
+}

@@ -1,0 +1,62 @@
+//! The scenarios: what a client does, in order. Each is run under containerd's shim and under ours.
+
+mod errors;
+mod execs;
+mod life;
+mod options;
+mod resources;
+mod signals;
+mod streams;
+mod terminal;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::rig::Run;
+
+/// What a scenario comes to: it may only fail where the shim makes it impossible to go on.
+pub type Outcome = Result<(), String>;
+type Body = for<'a> fn(&'a Run) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+/// One scenario.
+pub struct Scenario {
+    /// `group::name`.
+    pub name: &'static str,
+    /// What it does, for people.
+    pub about: &'static str,
+    /// Whether a confined container behaves the same.
+    pub confined: bool,
+    pub body: Body,
+}
+
+/// Lists functions as scenarios. `plain` ones are not run confined: what they do is refused or changed there by design.
+macro_rules! scenarios {
+    ($group:literal: $($kind:ident $name:ident $about:literal;)*) => {
+        pub fn all() -> Vec<super::Scenario> {
+            vec![$(super::Scenario {
+                name: concat!($group, "::", stringify!($name)),
+                about: $about,
+                confined: stringify!($kind) == "both",
+                body: |run| Box::pin($name(run)),
+            }),*]
+        }
+    };
+}
+use scenarios;
+
+/// All of them.
+pub fn all() -> Vec<Scenario> {
+    [
+        life::all(),
+        execs::all(),
+        signals::all(),
+        errors::all(),
+        streams::all(),
+        terminal::all(),
+        resources::all(),
+        options::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,186 @@
+//! The runtime's options, the rootfs, checkpoints.
+
+use std::fs;
+
+use containerd_shim_protos::api::{CreateTaskRequest, Mount};
+use containerd_shim_protos::protobuf::MessageField;
+
+use super::execs::end;
+use super::{Outcome, scenarios};
+use crate::rig::Run;
+
+scenarios! { "options":
+    both no_new_keyring "NoNewKeyring";
+    plain no_pivot_root "NoPivotRoot";
+    both io_owner "IoUid and IoGid: who owns the pipes";
+    both engine_root "Root: where the engine keeps its state";
+    both shim_cgroup "ShimCgroup and the score of the shim";
+    both rootfs_mounts "a rootfs that the shim mounts, and what is left of it";
+    both empty_options "no options at all";
+    both criu_options "CriuPath, CriuImagePath and CriuWorkPath change nothing in an ordinary container";
+    plain checkpoint "checkpoint without criu";
+    plain restore "restore from a checkpoint that is not there";
+}
+
+async fn with_options(run: &Run, edit: impl FnOnce(&mut containerd_shim_protos::shim::oci::Options)) -> Outcome {
+    run.bundle("c", &["sleep", "1000"], |_| {})?;
+    let request = CreateTaskRequest { options: MessageField::some(run.options(edit)), ..run.request("c") };
+    run.create_with(request).await;
+    run.start_process("c", "").await;
+    Ok(())
+}
+
+async fn no_new_keyring(run: &Run) -> Outcome {
+    with_options(run, |options| options.no_new_keyring = true).await?;
+    end(run).await
+}
+
+async fn no_pivot_root(run: &Run) -> Outcome {
+    with_options(run, |options| options.no_pivot_root = true).await?;
+    run.exec_whole("c", "e", &["true"]).await;
+    end(run).await
+}
+
+async fn io_owner(run: &Run) -> Outcome {
+    let out = super::streams::fifo(run, "out")?;
+    let reader = super::streams::Reader::of(&out);
+    run.bundle("c", &["sh", "-c", "stat -L -c %u:%g /proc/self/fd/1"], |_| {})?;
+    let options = run.options(|options| (options.io_uid, options.io_gid) = (1234, 5678));
+    let request = CreateTaskRequest {
+        options: MessageField::some(options),
+        stdout: out.display().to_string(),
+        stderr: super::streams::NOWHERE.into(),
+        ..run.request("c")
+    };
+    run.create_with(request).await;
+    run.start_process("c", "").await;
+    run.wait("c", "").await;
+    run.delete("c", "").await;
+    run.note(&format!("owners {:?}", String::from_utf8_lossy(&reader.all().await?)));
+    run.event("/tasks/delete", 1).await
+}
+
+async fn engine_root(run: &Run) -> Outcome {
+    let root = run.dir.join("other-root");
+    with_options(run, |options| options.root = root.display().to_string()).await?;
+    run.note(&format!("state is there: {}", root.join("differential/c").exists()));
+    run.exec_whole("c", "e", &["true"]).await;
+    end(run).await?;
+    run.note(&format!("state is there: {}", root.join("differential/c").exists()));
+    Ok(())
+}
+
+async fn shim_cgroup(run: &Run) -> Outcome {
+    // A shim of its own: the option counts at `start`.
+    run.bundle("d", &["true"], |config| {
+        config["annotations"]["io.containerd.runc.v2.group"] = "another".into();
+    })?;
+    let group = format!("{}-shim", run.cgroup_of("d"));
+    let hierarchies = || fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    for hierarchy in hierarchies() {
+        let _ = fs::create_dir_all(format!("{}{group}", hierarchy.path().display()));
+        // A new v1 cpuset takes no process before it has some.
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            for path in ["/differential".to_owned(), group.clone()] {
+                if let Ok(value) = fs::read_to_string(hierarchy.path().join(file)) {
+                    let _ = fs::write(format!("{}{path}/{file}", hierarchy.path().display()), value);
+                }
+            }
+        }
+    }
+    let options = run.options(|options| options.shim_cgroup = group.clone());
+    let (answer, _) = run.call_binary("d", "start", &options)?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+    let address = answer["address"].as_str().unwrap_or_default();
+    let task = crate::rig::client(address).await?;
+    let known = task.connect(crate::rig::soon(), &Default::default()).await.map_err(|error| error.to_string())?;
+    let membership = fs::read_to_string(format!("/proc/{}/cgroup", known.shim_pid)).unwrap_or_default();
+    let mut inside: Vec<_> = membership.lines().filter(|line| line.ends_with(&group)).collect();
+    inside.sort_unstable();
+    let controllers: Vec<_> = inside.iter().filter_map(|line| line.split(':').nth(1)).collect();
+    run.note(&format!("the shim is in its group of {controllers:?}"));
+    let score =
+        |pid: &str| fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap_or_default().trim().parse::<i32>();
+    let (own, shim) = (score("self").unwrap_or(0), score(&known.shim_pid.to_string()).unwrap_or(0));
+    run.note(&format!("its score is ours plus {}", shim - own));
+    // It may be gone before its answer is.
+    let _ = task.shutdown(crate::rig::soon(), &Default::default()).await;
+    crate::rig::until("the shim's end", || !crate::rig::alive(known.shim_pid)).await?;
+    let groups = || hierarchies().map(|hierarchy| format!("{}{group}", hierarchy.path().display()));
+    // The last process leaves its group a moment after its end.
+    crate::rig::until("the groups' end", || {
+        groups().for_each(|group| drop(fs::remove_dir(group)));
+        groups().all(|group| !std::path::Path::new(&group).exists())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn rootfs_mounts(run: &Run) -> Outcome {
+    let image = run.bundle_of("c").join("image");
+    crate::spec::rootfs(&image, std::path::Path::new(&format!("{}/busybox", crate::rig::BASE)))
+        .map_err(|e| e.to_string())?;
+    let mount = |options: &[&str]| Mount {
+        type_: "bind".into(),
+        source: image.display().to_string(),
+        options: options.iter().map(|&option| option.to_owned()).collect(),
+        ..Mount::default()
+    };
+    run.bundle("c", &["sleep", "1000"], |_| {})?;
+    let request = CreateTaskRequest { rootfs: vec![mount(&["rbind", "rw"])], ..run.request("c") };
+    run.create_with(request).await;
+    run.start_process("c", "").await;
+    let mounted = |run: &Run| run.left().iter().filter(|left| left.contains("mount")).count();
+    run.note(&format!("{} mounts", mounted(run)));
+    end(run).await?;
+    run.note(&format!("{} mounts", mounted(run)));
+    Ok(())
+}
+
+async fn empty_options(run: &Run) -> Outcome {
+    // The engine's usual folder is everybody's: an id of its own.
+    let id = format!("only-{}", run.dir.file_name().unwrap_or_default().to_string_lossy());
+    if let Ok(mut trace) = run.trace.lock() {
+        trace.hide(&id, "only");
+    }
+    run.bundle(&id, &["sh", "-c", "exit 3"], |_| {})?;
+    let request = CreateTaskRequest { options: MessageField::none(), ..run.request(&id) };
+    run.create_with(request).await;
+    run.start_process(&id, "").await;
+    run.wait(&id, "").await;
+    run.delete(&id, "").await;
+    run.event("/tasks/delete", 1).await
+}
+
+async fn criu_options(run: &Run) -> Outcome {
+    with_options(run, |options| {
+        options.criu_image_path = "/nowhere/image".into();
+        options.criu_work_path = "/nowhere/work".into();
+    })
+    .await?;
+    end(run).await
+}
+
+async fn checkpoint(run: &Run) -> Outcome {
+    run.create("c", &["sleep", "1000"]).await?;
+    run.checkpoint("c", &run.dir.join("image").display().to_string()).await;
+    run.start_process("c", "").await;
+    run.checkpoint("c", &run.dir.join("image").display().to_string()).await;
+    run.state("c", "").await;
+    end(run).await
+}
+
+async fn restore(run: &Run) -> Outcome {
+    if run.engine == "crun" {
+        // It does not know the options that the reference gives it.
+        run.note("not with this engine");
+        return Ok(());
+    }
+    let request = CreateTaskRequest { checkpoint: run.dir.join("nothing").display().to_string(), ..run.request("c") };
+    run.create_with(request).await;
+    run.state("c", "").await;
+    run.start_process("c", "").await;
+    run.state("c", "").await;
+    run.delete("c", "").await;
+    Ok(())
+}
