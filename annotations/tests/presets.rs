@@ -170,3 +170,17 @@ fn presets_of_ceilings_stack() {
     assert_eq!(presets(&listed, &[PLATFORM]).as_deref(), Ok("general,sandbox-blocklist"));
     assert_eq!(presets(&listed, &[]).as_deref(), Ok("sandbox-blocklist"));
 }
+
+/// A filter cannot read paths: where the preset stands alone the report says what is left open.
+#[test]
+fn an_inference_server_that_may_write_anywhere_is_told() {
+    let told = |more: &[(&str, &str)]| {
+        let all: Vec<_> = [PLATFORM, ("zerocap.io/seccomp", "model-backend")].iter().chain(more).copied().collect();
+        confined(&all).report.notes.iter().any(|note| note.contains("filters cannot read paths"))
+    };
+    assert!(told(&[]));
+    assert!(told(&[("zerocap.io/filesystem", "image")]));
+    assert!(!told(&[("zerocap.io/filesystem", "read-only")]));
+    assert!(!told(&[("zerocap.io/fs-write", "/data")]));
+    assert!(confined(&[PLATFORM]).report.notes.iter().all(|note| !note.contains("filters cannot read paths")));
+}

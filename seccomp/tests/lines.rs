@@ -78,6 +78,68 @@ fn no_line_is_redundant() {
     }
 }
 
+/// The preset's file without one alternative of one condition, or without one value of one list, for each there is.
+fn with_less(preset: Preset) -> Vec<(String, Intent)> {
+    use toml::Value::{Array, Table};
+    let file: toml::Table = text(preset.name()).and_then(|text| text.parse().ok()).expect("TOML");
+    let conditional = |file: &toml::Table| file.get("conditional").and_then(toml::Value::as_table).cloned();
+    let mut all = Vec::new();
+    for (name, line) in conditional(&file).into_iter().flatten() {
+        let Some(Array(entries)) = line.get("when") else { continue };
+        let mut shorter: Vec<(String, Vec<toml::Value>)> = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            let mut without = entries.clone();
+            without.remove(at);
+            shorter.push((format!("{name}.when[{at}]"), without));
+            for (argument, test) in entry.as_table().into_iter().flatten() {
+                for (list, values) in test.as_table().into_iter().flatten() {
+                    // A list of one is the alternative itself.
+                    let count = values.as_array().map_or(0, Vec::len);
+                    for index in (0..count).filter(|_| count > 1) {
+                        let mut changed = entries.clone();
+                        if let Some(Table(test)) = changed[at].get_mut(argument)
+                            && let Some(Array(values)) = test.get_mut(list)
+                        {
+                            values.remove(index);
+                        }
+                        shorter.push((format!("{name}.when[{at}].{argument}.{list}[{index}]"), changed));
+                    }
+                }
+            }
+        }
+        for (what, entries) in shorter {
+            let mut file = file.clone();
+            if let Some(Table(line)) = file.get_mut("conditional").and_then(|all| all.get_mut(&name)) {
+                line.insert("when".to_owned(), Array(entries));
+            }
+            // What the reader refuses without this part is not redundant.
+            if let Ok(intent) = Intent::parse_with(&file.to_string(), &text) {
+                all.push((what, intent));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn no_part_of_a_condition_is_redundant() {
+    let mut tried = 0;
+    for preset in Preset::ALL {
+        let whole = intent(preset);
+        for (what, less) in with_less(preset) {
+            let call = what.split('.').next().and_then(lookup).expect("a known call");
+            let differs = variants(preset).iter().any(|layer| {
+                let on: BTreeSet<&str> = layer.knobs().into_iter().collect();
+                let (before, after) = (whole.decision(call, &on), less.decision(call, &on));
+                argument_classes(&before, 20_000).iter().any(|args| before.action(args) != after.action(args))
+            });
+            assert!(differs, "{what} of {preset:?} changes nothing: take it out");
+            tried += 1;
+        }
+    }
+    assert!(tried > 150, "{tried} parts");
+}
+
 /// Calls that cannot be made here with arguments that only show who answers.
 const NOT_MADE: [(&str, &str); 13] = [
     ("exit", "ends the child; every program of programs.rs does it"),

@@ -152,6 +152,13 @@ pub(super) fn notes(policy: &Policy, facts: &Facts<'_>, target: Target<'_>) -> V
                 .to_owned(),
         );
     }
+    if policy.presets().0.contains(&Preset::ModelBackend) && !policy.files_asked() {
+        notes.push(
+            "model-backend is a filter, and filters cannot read paths: files may be opened for writing wherever mounts and modes \
+             permit it; filesystem: read-only or fs-write goes with it"
+                .to_owned(),
+        );
+    }
     notes
 }
 
