@@ -267,4 +267,20 @@ proptest! {
             }
         }
     }
+
+    /// Damage is an error that lies inside of the text, or leaves a list.
+    #[test]
+    fn damaged_lists(at in 0..400usize, cut in 0..8usize, put in "[\\[\\]{}=\",.#a-z0-9\\\\ü\n-]{0,4}") {
+        let text = "version = 1\nbase = \"general\"\non = [\"unix\"]\nknobs = [\"k\"]\n[answers]\nknown = \"EPERM\"\n[allow]\n\
+                    clone = { flags = { none-of = [\"CLONE_NEWUSER\"] }, if = [\"k\"], why = \"w\" }\n[deny]\nmount = \"m\"\n\
+                    socket = [{ domain = 0x10, then = \"EACCES\" }, { type = { mask = 0xf, in = [1, 2] } }]\n[arch.x86_64.deny]\n\
+                    ioperm = { then = \"kill\" }\n";
+        prop_assert!(read(text).is_ok());
+        let at = at.min(text.len());
+        let damaged = format!("{}{put}{}", &text[..at], &text[(at + cut).min(text.len())..]);
+        if let Err(error) = read(&damaged) {
+            prop_assert!(error.line >= 1 && error.line <= damaged.lines().count() + 1, "{} in {:?}", error, damaged);
+            prop_assert!(error.column >= 1 && !error.to_string().contains('\n'), "{} in {:?}", error, damaged);
+        }
+    }
 }
