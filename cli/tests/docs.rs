@@ -43,3 +43,19 @@ fn the_page_of_errors_is_the_programs_own() {
     let written = fs::read_to_string(&file).unwrap_or_default();
     assert!(written == text, "docs/errors.md is old: ZEROCAP_DOCS=write cargo test -p zerocap-cli --test docs");
 }
+
+/// The page of the floor has the example that the library is tested with, and a word on each of its keys.
+#[test]
+fn the_page_of_the_floor_shows_the_example() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/floor.md")).unwrap();
+    let example = zerocap_annotations::floor::EXAMPLE;
+    assert!(page.contains(&format!("```toml\n{example}```")), "docs/floor.md has another example than the library");
+    let words = page.replace(example, "");
+    for line in example.lines().filter(|line| line.starts_with('[')) {
+        let table = line.split(['.', ']']).next().unwrap();
+        assert!(words.contains(table), "docs/floor.md does not explain {table}");
+    }
+    for key in ["forbidden", "modes", "defaults", "ceilings", "/etc/zerocap/floor.toml"] {
+        assert!(words.contains(key), "docs/floor.md does not explain {key}");
+    }
+}
