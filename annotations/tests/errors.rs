@@ -73,6 +73,8 @@ fn annotations() -> Vec<Case> {
         pod("bad ports", "", &[PLATFORM, ("zerocap.io/listen", "8080,http")]),
         pod("bad preset", "", &[PLATFORM, ("zerocap.io/seccomp", "genral")]),
         pod("bad system call", "", &[PLATFORM, ("zerocap.io/seccomp-deny", "ptrace,Open")]),
+        pod("misspelt system call", "", &[PLATFORM, ("zerocap.io/seccomp-allow", "ptrac")]),
+        pod("program without an end", "", &[PLATFORM, ("zerocap.io/seccomp-deny", "exit_group")]),
         pod("bad path", "", &[PLATFORM, ("zerocap.io/fs-write", "/data,../etc")]),
         pod("bad filesystem", "", &[PLATFORM, ("zerocap.io/filesystem", "readonly")]),
         pod("bad unix", "", &[PLATFORM, ("zerocap.io/unix", "abstract")]),
@@ -267,6 +269,7 @@ fn promises() -> Vec<Case> {
         ),
         spec("explicit neighbours", &[("zerocap.io/require", "neighbours")], |_| ()),
         spec("files without a knob for them", &[("zerocap.io/require", "files")], |_| ()),
+        spec("call that a promise rests on", &[("zerocap.io/seccomp-allow", "io_uring_setup")], |_| {}),
         cluster("egress where the cluster has the network", &[("zerocap.io/require", "egress")]),
         on_host(
             "path list without Landlock",

@@ -3,6 +3,7 @@
 //! * [`oci`] reads `linux.seccomp` as runc and libseccomp mean it, and narrows it by name.
 //! * [`preset`] has the filters of the last layer, compiled when zerocap was built.
 //! * [`by_name`] writes a profile as OCI JSON, as far as that can carry it.
+//! * `custom` (feature `intent`) compiles a preset with names taken out or put in.
 //! * `written` (feature `intent`) has the presets as they are written, with their reasons.
 //! * `lint` (feature `lint`) tells what is wrong with a profile.
 //! * [`compile`] turns any [`Profile`] into a filter, [`interpret`] runs one without a kernel.
@@ -10,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 pub mod by_name;
+#[cfg(feature = "intent")]
+pub mod custom;
 mod launcher;
 #[cfg(feature = "lint")]
 pub mod lint;

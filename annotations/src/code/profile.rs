@@ -25,4 +25,10 @@ codes! {
         cure: "Change the knob that the message names.",
         example: "unix: none with a preset that needs AF_UNIX",
     }
+    READMITS = "ZC0405" {
+        title: "seccomp-allow names a call that a promise rests on",
+        cause: "The call is one by which a workload would come around what the mode promises: another network, a namespace, the kernel. Re-admitting it would leave the promise on paper.",
+        cure: "Remove the name; for servers write zerocap.io/listen; or leave the network to the cluster.",
+        example: "zerocap.io/seccomp-allow: io_uring_setup, with network-enforcement: platform",
+    }
 }

@@ -10,7 +10,7 @@ use zerocap_plan::{CookieSite, Filter, Insn};
 use zerocap_seccomp::preset::{self, LastLayer};
 use zerocap_seccomp::{Action, Arch, Gate, LAUNCHER_CALLS, oci};
 
-use super::Target;
+use super::{Target, custom};
 use crate::code;
 use crate::error::ZcError;
 use crate::host::{Host, HostArch};
@@ -21,7 +21,7 @@ use crate::report::Change;
 /// What becomes of seccomp.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Layers {
-    /// What the launcher loads, in this order: ours, then the pod's own profile. Each admits the loading of the next by its
+    /// What the launcher loads, in this order: the presets', the denied names', the pod's own profile. Each admits the loading of the next by its
     /// cookie.
     pub filters: Vec<Filter>,
     /// The new `linux.seccomp`, if it changes.
@@ -47,6 +47,13 @@ impl Layers {
                 "add seccomp: general, or network-enforcement: platform",
             ));
         }
+        if last.is_empty() && policy.settings().seccomp_allow.is_some() {
+            return Err(ZcError::new(
+                code::profile::NO_BUILTIN,
+                "seccomp-allow re-admits what a built-in seccomp filter refuses, and the container has none",
+                "add seccomp: general, or remove seccomp-allow",
+            ));
+        }
         let own = spec.pointer("/linux/seccomp").filter(|own| !stands_for_none(own));
         let mut layers = Self {
             filters: Vec::new(),
@@ -55,10 +62,13 @@ impl Layers {
             removed: 0,
             added: Vec::new(),
             left: Vec::new(),
-            last: !last.is_empty() && launcher,
+            last: (!last.is_empty() || policy.settings().seccomp_deny.is_some()) && launcher,
         };
         if own.is_some() || !launcher {
-            let refused = refused_by_name(&last);
+            let mut refused = refused_by_name(&last);
+            if launcher {
+                refused.retain(|name| !custom::allowed(policy).any(|allowed| allowed == *name));
+            }
             // On an exec this layer is the init's, and the engine's needs were met there.
             let engine: BTreeSet<&str> = host.engine.calls_after_seccomp.iter().map(String::as_str).collect();
             let deny = &refused - &engine;
@@ -76,7 +86,13 @@ impl Layers {
             layers.oci_loaded = !matches!(target, Target::Exec { .. }) || host.engine.seccomp_on_exec;
         }
         for layer in last.iter().filter(|_| launcher) {
-            layers.filters.push(built_in(layer, host.arch)?);
+            layers.filters.push(match policy.settings().seccomp_allow {
+                Some(_) => custom::readmitted(layer, policy, native(host.arch))?,
+                None => built_in(layer, host.arch)?,
+            });
+        }
+        if launcher {
+            layers.filters.extend(custom::denied(policy, native(host.arch))?);
         }
         if let Some(own) = own.filter(|_| launcher && (!layers.added.is_empty() || !layers.oci_loaded)) {
             layers.filters.extend(compiled(own, host.arch)?);
@@ -211,7 +227,11 @@ fn unreadable(error: oci::Error) -> ZcError {
 }
 
 /// The same bytes in the plan's own types.
-fn filter(insns: &[zerocap_seccomp::Insn], cookie: &[zerocap_seccomp::CookieSite], spec_allow: bool) -> Filter {
+pub(super) fn filter(
+    insns: &[zerocap_seccomp::Insn],
+    cookie: &[zerocap_seccomp::CookieSite],
+    spec_allow: bool,
+) -> Filter {
     Filter {
         insns: insns.iter().map(|i| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect(),
         cookie: cookie.iter().map(|site| CookieSite { insn: site.insn, word: site.word }).collect(),

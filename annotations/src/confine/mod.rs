@@ -1,5 +1,6 @@
 //! The policy compiled for one OCI spec: rewritten spec, launch plan, what the parked process must show, report.
 
+mod custom;
 mod facts;
 mod landlock;
 mod layers;
@@ -129,6 +130,9 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
 
     let mut changes = Vec::new();
     let mut notes = promises::notes(policy, &facts, target);
+    if !sandbox {
+        custom::notes(policy, &mut notes);
+    }
     let spec = rewrite(spec, target, policy, host, &facts, &mut layers, &mut changes, &mut notes);
     let expect = expect(policy, &facts, target, &layers, landlock.is_some());
     let plan = plan(target, layers, landlock)?;

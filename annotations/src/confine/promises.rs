@@ -4,10 +4,10 @@ mod machine;
 
 use zerocap_seccomp::preset::refused_names;
 
-use super::Target;
 use super::facts::{Facts, Namespace};
 use super::landlock::{Compiled, fs, net, scope};
 use super::layers::last_layers;
+use super::{Target, custom};
 use crate::code;
 use crate::error::ZcError;
 use crate::host::Host;
@@ -304,8 +304,19 @@ impl View<'_> {
             }
             row.partly("the PID namespace is shared: a process of the same user can read the command line of another container's process, and write its oom_score_adj, autogroup and clear_refs in /proc");
         }
-        row.fence(Fence::Seccomp, true, "no ptrace, no calls on another process's memory, limits or scheduling");
+        self.other_processes(&mut row);
         row
+    }
+
+    /// Calls on other processes, by pid.
+    fn other_processes(&self, row: &mut Row) {
+        let back = custom::reach_neighbours(self.policy);
+        if back.is_empty() {
+            row.fence(Fence::Seccomp, true, "no ptrace, no calls on another process's memory, limits or scheduling");
+            return;
+        }
+        row.fence(Fence::Seccomp, true, "no calls on another process's limits or scheduling");
+        row.partly(format!("seccomp-allow re-admits {}", back.join(", ")));
     }
 
     /// `unix: container` or `none` where the network is left to the cluster.

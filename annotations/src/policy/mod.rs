@@ -65,6 +65,8 @@ impl Policy {
             || self.files_asked()
             || self.unix() != Unix::Any
             || !self.presets().0.is_empty()
+            || self.settings.seccomp_deny.is_some()
+            || self.settings.seccomp_allow.is_some()
             || self.require() != &Require::Mode
     }
 

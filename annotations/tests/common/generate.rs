@@ -285,6 +285,8 @@ fn annotation() -> impl Strategy<Value = (String, String)> {
             ("zerocap.io/seccomp", "sandbox-blocklist"),
             ("zerocap.io/seccomp", "general, sandbox-blocklist"),
             ("seccomp.zerocap.io/c1", "general"),
+            ("zerocap.io/seccomp-deny", "mkdir,ptrace"),
+            ("zerocap.io/seccomp-allow", "ptrace,kcmp"),
             ("zerocap.io/filesystem", "read-only"),
             ("zerocap.io/filesystem", "image"),
             ("zerocap.io/fs-read", "/usr,/lib,/data"),

@@ -17,6 +17,7 @@ mod over;
 mod presets;
 mod programs;
 mod refused;
+mod seccomp_names;
 mod status;
 mod works;
 
@@ -164,6 +165,7 @@ fn main() -> ExitCode {
     often::add(&mut suite);
     over::add(&mut suite);
     presets::add(&mut suite);
+    seccomp_names::add(&mut suite);
     attacks::add(&mut suite);
     let Suite { node, skipped, trials, .. } = suite;
 

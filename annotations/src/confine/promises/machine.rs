@@ -38,7 +38,7 @@ impl View<'_> {
             row.partly("network-enforcement is cluster: unix sockets only");
             return row;
         }
-        row.fence(Fence::Seccomp, true, "no ptrace, no calls on another process's memory, limits or scheduling");
+        self.other_processes(&mut row);
         row.fence(Fence::PrivateIpc, false, "takes a container");
         row.fence(Fence::PrivatePid, false, "takes a container");
         if !signals {
