@@ -10,7 +10,7 @@ use serde_json::Value;
 const POSTED: &str = "../seccomp/fixtures/posted-backend.json";
 const CLEAN: &str = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "architectures": ["SCMP_ARCH_X86_64"],
   "syscalls": [ { "names": ["execve", "exit", "exit_group", "rt_sigreturn", "restart_syscall", "openat", "read", "write",
-    "newfstatat", "mmap", "mprotect", "brk", "close", "clone", "seccomp", "prctl", "landlock_create_ruleset",
+    "newfstatat", "fstat", "statx", "fstatfs", "getdents64", "mmap", "mprotect", "brk", "close", "clone", "seccomp", "prctl", "landlock_create_ruleset",
     "landlock_add_rule", "landlock_restrict_self"], "action": "SCMP_ACT_ALLOW" } ] }"#;
 
 fn lint(arguments: &[&str]) -> Output {

@@ -26,6 +26,8 @@ mod subject;
 mod words;
 mod written;
 
+use std::cmp::Reverse;
+
 pub use bad_input::BadInput;
 pub use edit::Edit;
 pub use finding::{Finding, Severity};
@@ -39,6 +41,9 @@ pub use page::page;
 pub use rule::{Content, Rule, Sample};
 pub use rules::RULES;
 
+/// How many findings of one rule are told.
+const MOST: usize = 50;
+
 /// What the linter has to say of one profile.
 #[derive(Debug)]
 pub struct Report {
@@ -48,6 +53,8 @@ pub struct Report {
     pub form: Form,
     /// Sorted by place.
     pub findings: Vec<Finding>,
+    /// How many more there are of rules that have very many.
+    pub omitted: usize,
     /// Which presets come how close to what the author wanted, best first; empty where nothing can be said.
     pub fits: Vec<Fit>,
 }
@@ -64,12 +71,16 @@ pub fn lint(name: &str, bytes: &[u8], options: &Options) -> Result<Report, BadIn
 }
 
 fn report(name: &str, input: &input::Input, subject: &subject::Subject<'_>) -> Report {
-    let mut findings = Vec::new();
+    let (mut findings, mut omitted) = (Vec::new(), 0);
     for rule in RULES {
         let mut notes = Vec::new();
         (rule.check)(subject, &mut notes);
+        // The worst ones are told.
+        notes.sort_by_key(|note| Reverse(note.severity));
+        omitted += notes.len().saturating_sub(MOST);
+        notes.truncate(MOST);
         findings.extend(notes.into_iter().map(|note| Finding::new(rule, note, subject)));
     }
     findings.sort_by(|a, b| (a.place, a.rule.id).cmp(&(b.place, b.rule.id)));
-    Report { name: name.to_owned(), form: input.form(), findings, fits: fit::fits(subject) }
+    Report { name: name.to_owned(), form: input.form(), findings, omitted, fits: fit::fits(subject) }
 }

@@ -35,6 +35,9 @@ pub fn human(report: &Report, text: Option<&str>) -> String {
             if fixable > 0 { format!("; {fixable} can be put right by --fix") } else { String::new() }
         ),
     };
+    if report.omitted > 0 {
+        let _ = writeln!(out, "{} of the same kinds are not shown", plural(report.omitted, "further finding"));
+    }
     if errors > 0 {
         fits(&mut out, &report.fits);
     }

@@ -17,6 +17,7 @@ pub fn machine(report: &Report) -> Value {
         "file": report.name,
         "form": report.form.name(),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "omitted": report.omitted,
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
         "notes": count(Severity::Note),

@@ -99,6 +99,7 @@ ABI gets a laxer answer than before.
 | `schema` | 1; raised when a field changes its meaning or goes away |
 | `file`, `form` | the name as given; `oci`, `config.json`, `docker`, `toml` or `compiled` |
 | `errors`, `warnings`, `notes` | how many findings there are |
+| `omitted` | how many more there are of rules that fire very often |
 | `findings[].rule`, `.name`, `.title`, `.severity` | the rule as in the table below, and how bad it is here |
 | `findings[].path`, `.line`, `.column` | the place in the document; line and column are null for a compiled filter |
 | `findings[].written`, `.kernel`, `.instead` | what the author wrote, what the kernel does, what to write |

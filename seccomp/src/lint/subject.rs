@@ -15,6 +15,10 @@ use crate::oci::{self, Problem, docker};
 use crate::written as written_list;
 use crate::{Action, Arch, CompileError, Gate, Insn, Profile, Syscall, compile, lookup, names};
 
+/// How many rules a profile may have, and names in them; those of container engines have below a hundred and a thousand.
+const MAX_RULES: usize = 500;
+const MAX_NAMES: usize = 10_000;
+
 pub(super) struct Subject<'a> {
     pub(super) form: Form,
     pub(super) options: Options,
@@ -70,6 +74,14 @@ impl<'a> Subject<'a> {
         let prefix = subject.prefix;
         let failed = |error: &oci::Error, at: String| BadInput::profile(error, &format!("{prefix}{at}"), source);
         let mut rules = written::rules(document, prefix);
+        let names: usize = rules.iter().map(|rule| rule.names.len()).sum();
+        if rules.len() > MAX_RULES || names > MAX_NAMES {
+            let problem = format!("{} rules with {names} names", rules.len());
+            return Err(BadInput::new(
+                problem,
+                format!("a profile has at most {MAX_RULES} rules and {MAX_NAMES} names here"),
+            ));
+        }
         let (seccomp, kept) = if form == Form::Docker {
             let resolved =
                 docker::resolve(document, &subject.options.target).map_err(|error| failed(&error, error.at.clone()))?;

@@ -66,7 +66,10 @@ fn since(name: &str) -> Option<Version> {
 fn check(subject: &Subject<'_>, notes: &mut Vec<Note>) {
     for rule in subject.applying() {
         for (index, name) in rule.names.iter().enumerate() {
-            if let Some(note) = unknown(subject, rule, name, index) {
+            // Looking for what was meant takes time; who has a hundred wrong names has another problem.
+            if notes.len() < MOST
+                && let Some(note) = unknown(subject, rule, name, index)
+            {
                 notes.push(note);
             }
         }
@@ -78,6 +81,9 @@ fn check(subject: &Subject<'_>, notes: &mut Vec<Note>) {
         profile.into_iter().for_each(|profile| unread_keys(subject, profile, notes));
     }
 }
+
+/// How many findings of this rule are told.
+const MOST: usize = 100;
 
 fn effect(rule: &Written) -> &'static str {
     if rule.action.permits() { "the call stays refused" } else { "the call stays as it is by default" }
@@ -167,6 +173,9 @@ fn unread_keys(subject: &Subject<'_>, profile: &Value, notes: &mut Vec<Note>) {
     let mut look = |value: &Value, known: &[&str], at: &str| {
         let keys = value.as_object().into_iter().flat_map(|object| object.keys());
         for key in keys.filter(|key| !known.contains(&key.as_str())) {
+            if notes.len() >= MOST {
+                return;
+            }
             let hint = closest(key, known.iter().copied());
             notes.push(
                 Note::new(Severity::Warning, format!("{at}{key}"))
