@@ -76,8 +76,31 @@ fn json_that_is_no_profile() {
         "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [\"read\"], \"action\": \"SCMP_ACT_ALLOW\", \
          \"args\": [{\"index\": 6, \"value\": 0, \"op\": \"SCMP_CMP_EQ\"}]}]}",
         "{\"linux\": {\"seccomp\": 7}}",
+        "{\"linux\": {\"seccomp\": null}}",
+        "{\"linux\": {}}",
+        "{\"linux\": null}",
+        "{}",
+        "{\"defaultAction\": \"\", \"syscalls\": []}",
     ] {
         refused(text.as_bytes(), text);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("profile.json");
+    for (text, place) in [
+        (
+            "{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n\"defaultAction\": \"SCMP_ACT_ERRNO\"}",
+            "line 2, column 1: the key",
+        ),
+        (
+            "{\"linux\": {\"seccomp\":\n  {\"defaultAction\": \"SCMP_ACT_NO\"}}}",
+            "line 2, column 21: linux.seccomp.defaultAction",
+        ),
+        ("{\"defaultAction\": \"SCMP_ACT_ALLOW\",}", "line 1, column 3"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let output = zerocap(&["compile", file.to_str().unwrap()]);
+        one_error(&output, "profile.json", text);
+        assert!(String::from_utf8_lossy(&output.stderr).contains(place), "{place}: {output:?}");
     }
     refused("[".repeat(100_000).as_bytes(), "brackets");
     refused("{\"a\":".repeat(100_000).as_bytes(), "braces");

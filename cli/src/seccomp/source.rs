@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use zerocap_annotations::{ZcError, code};
 use zerocap_seccomp::intent::Intent;
+use zerocap_seccomp::lint::BadInput;
 use zerocap_seccomp::oci::docker;
 use zerocap_seccomp::preset::Preset;
 use zerocap_seccomp::walk::{Walk, read_raw};
@@ -154,22 +155,36 @@ fn compiled(name: &str, bytes: &[u8]) -> Result<Content, Failure> {
 
 /// An OCI profile by itself, or the one of a config.json.
 fn oci(name: &str, text: &str) -> Result<Content, Failure> {
-    let document: Value =
-        serde_json::from_str(text).map_err(|error| not_understood(name, &error.to_string(), "correct that place"))?;
-    let seccomp = match document.get("linux") {
-        Some(linux) => linux.get("seccomp").unwrap_or(&Value::Null),
-        None => &document,
+    let source = oci::source::Source::parse(text.to_owned()).map_err(|error| bad(name, BadInput::source(error)))?;
+    let document = source.value();
+    let (prefix, seccomp) = match document.get("linux") {
+        Some(linux) => ("linux.seccomp", linux.get("seccomp").unwrap_or(&Value::Null)),
+        None => ("", document),
     };
-    let hint = "write it as the OCI runtime specification has it";
-    let refused = |error: oci::Error| not_understood(name, &error.to_string(), hint);
-    // Docker's format has rules that depend on the container: for one without capabilities, on this machine.
-    let resolved = (document.get("linux").is_none() && docker::is_docker(seccomp))
-        .then(|| docker::resolve(seccomp, &here()))
-        .transpose()
-        .map_err(refused)?;
-    let seccomp = resolved.as_ref().map_or(seccomp, |resolved| &resolved.seccomp);
-    let profile = oci::read(seccomp).map_err(refused)?;
+    // An engine takes it for "no seccomp"; a filter that allows everything is not what anybody asks for here.
+    let says = |key: &str| seccomp.get(key).is_some_and(|value| !value.is_null() && value != "" && value != &json!([]));
+    if (seccomp.is_null() || seccomp.is_object()) && !says("defaultAction") && !says("syscalls") {
+        let hint = "give one with defaultAction, or a config.json with linux.seccomp";
+        return Err(not_understood(name, "there is no seccomp profile in it, so nothing would be refused", hint));
+    }
+    let refused = |error: oci::Error| {
+        let dot = if prefix.is_empty() || error.at.is_empty() { "" } else { "." };
+        bad(name, BadInput::profile(&error, &format!("{prefix}{dot}{}", error.at), &source))
+    };
+    let profile = if prefix.is_empty() && docker::is_docker(seccomp) {
+        // Docker's format has rules that depend on the container: for one without capabilities, on this machine.
+        let resolved = docker::resolve(seccomp, &here()).map_err(refused)?;
+        let hint = "write it as the OCI runtime specification has it";
+        oci::read(&resolved.seccomp).map_err(|error| not_understood(name, &error.to_string(), hint))?
+    } else {
+        oci::read(seccomp).map_err(refused)?
+    };
     Ok(Content::Oci(Box::new(profile)))
+}
+
+fn bad(name: &str, error: BadInput) -> Failure {
+    let place = error.place.map(|place| format!("line {}, column {}: ", place.line, place.column)).unwrap_or_default();
+    not_understood(name, &format!("{place}{}", error.problem), &error.hint)
 }
 
 fn here() -> docker::Target {

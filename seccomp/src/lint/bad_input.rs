@@ -33,25 +33,30 @@ impl BadInput {
         Self { place: None, problem: problem.into(), hint: hint.into() }
     }
 
-    pub(super) fn source(error: SourceError) -> Self {
+    /// Text that is no JSON document.
+    #[must_use]
+    pub fn source(error: SourceError) -> Self {
         Self { place: error.place, problem: error.problem, hint: error.hint }
     }
 
     /// An error of the reader, at a path of the document.
-    pub(super) fn profile(error: &Error, path: &str, source: &Source) -> Self {
+    #[must_use]
+    pub fn profile(error: &Error, path: &str, source: &Source) -> Self {
         let place = source.place(source.span(path).start);
         Self { place: Some(place), problem: format!("{path}: {}", error.problem), hint: hint(&error.problem) }
     }
 
+    /// An error in a list.
     pub(super) fn intent(error: &IntentError) -> Self {
-        let (text, hint) = (error.to_string(), "correct that place; docs/seccomp.md describes the format");
-        // The TOML parser's message begins with its place and quotes the line below.
-        let first = text.lines().next().unwrap_or_default();
-        let place = first.strip_prefix("TOML parse error at line ").and_then(|rest| {
-            let (line, column) = rest.split_once(", column ")?;
-            Some(Place { line: line.parse().ok()?, column: column.parse().ok()? })
-        });
-        let problem = if place.is_some() { text.lines().last().unwrap_or(first).to_owned() } else { first.to_owned() };
+        let place = (error.line > 0).then_some(Place { line: error.line, column: error.column });
+        let problem = match error.at.as_str() {
+            "" => error.problem.clone(),
+            at => format!("{at}: {}", error.problem),
+        };
+        let hint = match error.hint.as_str() {
+            "" => "correct that place; docs/seccomp.md describes the format",
+            hint => hint,
+        };
         Self { place, problem, hint: hint.to_owned() }
     }
 }
