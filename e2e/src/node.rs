@@ -34,6 +34,23 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_else(|_| PathBuf::from("."))
 }
 
+/// Where the built programs are, as `hack/node` finds them.
+pub fn release_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let named = std::env::var_os("ZEROCAP_BIN_DIR").map(PathBuf::from);
+    let places = named.into_iter().chain([repository().join("dist"), target.join("release")]);
+    places.into_iter().find(|folder| has_shim(folder)).unwrap_or_else(|| repository().join("dist"))
+}
+
+/// Whether there is a shim to try.
+pub fn release_shim_is_built() -> bool {
+    has_shim(&release_folder())
+}
+
+fn has_shim(folder: &Path) -> bool {
+    folder.join("containerd-shim-zerocap-v2").is_file()
+}
+
 /// Why no node can run here, if none can.
 pub fn obstacle() -> Option<String> {
     match Command::new(script()).arg("check").output() {
@@ -100,8 +117,13 @@ impl Node {
 
     /// Whether containerd knows a runtime handler of this name here.
     pub fn has_handler(&self, name: &str) -> bool {
-        let configuration = fs::read_to_string(self.dir.join("containerd.toml")).unwrap_or_default();
+        let configuration = fs::read_to_string(self.configuration()).unwrap_or_default();
         configuration.contains(&format!(".runtimes.{name}]"))
+    }
+
+    /// containerd's configuration, by the same path inside and outside.
+    pub fn configuration(&self) -> PathBuf {
+        self.dir.join("containerd.toml")
     }
 
     /// One of the programs that this node runs, if it has been built.

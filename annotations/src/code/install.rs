@@ -55,4 +55,10 @@ codes! {
         cure: "Wait until it has ended.",
         example: "/opt/zerocap/lock",
     }
+    PODS_RUN = "ZC1110" {
+        title: "pods still run on it",
+        cause: "containerd refuses every exec, and so every exec probe, in a pod whose handler is no longer in its configuration. Uninstalling now would strand the pods that run. Nothing was changed.",
+        cure: "Delete or drain the pods with our RuntimeClasses, then uninstall again.",
+        example: "2 shims run from /opt/zerocap",
+    }
 }

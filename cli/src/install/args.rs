@@ -26,7 +26,8 @@ Exit status:
 
 const UNINSTALL: &str = "\
 Takes the block (or the drop-in) out of containerd's configuration, which is then byte for byte what it was, restarts containerd and \
-removes the programs. A version whose shims still run pods stays, and is named; run it again when they are gone.";
+removes the programs. Refused while pods run on them: containerd refuses execs and exec probes in a pod whose handler it no longer \
+knows. Delete or drain those pods first.";
 
 /// `zerocap install`.
 #[derive(Debug, Args)]

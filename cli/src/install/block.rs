@@ -14,9 +14,13 @@ const BEGIN: &str = "# >>> zerocap: written by `zerocap install node`, removed b
 const BEGIN_UNENDED: &str = "# >>> zerocap: written by `zerocap install node` after a line without an end";
 const END: &str = "# <<< zerocap";
 
-/// The handlers, and the floor of each.
-const HANDLERS: [(&str, Option<&str>); 2] = [("zerocap", None), ("zerocap-platform", Some("platform"))];
-const TYPE: &str = "io.containerd.zerocap.v2";
+/// The handlers: annotations decide, or platform mode without any.
+const HANDLERS: [&str; 2] = ["zerocap", "zerocap-platform"];
+/// containerd asks a runtime of this type, and of no other, which features it has (2.1, `internal/cri`): only so are user
+/// namespaces and recursive read-only mounts offered to pods. `runtime_path` makes it our shim.
+const TYPE_WITH_FEATURES: &str = "io.containerd.runc.v2";
+/// The type whose options can name a floor.
+const TYPE_WITH_FLOOR: &str = "io.containerd.zerocap.v2";
 /// How Kubernetes' name for a template tells itself from a configuration.
 const BASE_TEMPLATE: &str = "{{ template \"base\" . }}";
 
@@ -88,7 +92,7 @@ pub fn import_folder(file: &Path, text: &str) -> Option<String> {
 /// Whether what containerd prints of its configuration has our handlers with that shim.
 pub fn is_in(dump: &str, shim: &Path) -> bool {
     let Ok(table) = dump.parse::<Table>() else { return false };
-    HANDLERS.iter().all(|(name, _)| {
+    HANDLERS.iter().all(|name| {
         [PLUGIN_2, PLUGIN_3].iter().any(|plugin| {
             runtime(&table, plugin, name)
                 .and_then(|handler| handler.get("runtime_path"))
@@ -135,7 +139,7 @@ fn plugin(file: &Path, text: &str) -> Result<&'static str, ZcError> {
             ));
         }
     };
-    for (name, _) in HANDLERS {
+    for name in HANDLERS {
         if let Some(handler) = runtime(&table, plugin, name) {
             let kind = handler.get("runtime_type").map_or_else(|| "no runtime_type".to_owned(), ToString::to_string);
             return Err(ZcError::new(
@@ -173,22 +177,39 @@ fn unusable(file: &Path, what: &str) -> ZcError {
 }
 
 fn write_handlers(out: &mut String, plugin: &str, wanted: Wanted<'_>) {
-    for (name, floor) in HANDLERS {
+    let shim = toml::Value::from(wanted.shim.display().to_string());
+    for name in HANDLERS {
+        let platform = name == "zerocap-platform";
+        let kind = if platform { TYPE_WITH_FLOOR } else { TYPE_WITH_FEATURES };
         let _ = write!(
             out,
             "[plugins.'{plugin}'.containerd.runtimes.{name}]\n\
-             \x20 runtime_type = \"{TYPE}\"\n\
-             \x20 runtime_path = {}\n\
+             \x20 runtime_type = \"{kind}\"\n\
+             \x20 runtime_path = {shim}\n\
              \x20 # `*` does not cross `/`: three patterns. Never container_annotations, which an image could set.\n\
              \x20 pod_annotations = [\"network-enforcement\", \"zerocap.io/*\", \"*.zerocap.io/*\"]\n\
-             \x20 [plugins.'{plugin}'.containerd.runtimes.{name}.options]\n\
-             \x20   engine = {}\n",
-            toml::Value::from(wanted.shim.display().to_string()),
-            toml::Value::from(wanted.engine),
+             \x20 [plugins.'{plugin}'.containerd.runtimes.{name}.options]\n",
         );
-        if let Some(floor) = floor {
-            let _ = writeln!(out, "    floor = \"{floor}\"");
+        match (platform, binary(wanted)) {
+            (true, _) => {
+                let engine = toml::Value::from(wanted.engine);
+                let _ = write!(out, "    floor = \"platform\"\n    engine = {engine}\n");
+            }
+            (false, Some(binary)) => {
+                let _ = writeln!(out, "    BinaryName = {}", toml::Value::from(binary));
+            }
+            // Without a name the shim takes the first engine that is installed.
+            (false, None) => {}
         }
+    }
+}
+
+/// The engine as runc's options name it.
+fn binary(wanted: Wanted<'_>) -> Option<String> {
+    match wanted.engine {
+        "auto" => None,
+        "embedded" => Some(wanted.shim.with_file_name("zerocap-engine").display().to_string()),
+        path => Some(path.to_owned()),
     }
 }
 

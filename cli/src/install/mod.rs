@@ -97,6 +97,12 @@ fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
         )));
     }
     let lock = Lock::take(&place.prefix).map_err(Failure::refused)?;
+    let shims = programs::shims(&place.prefix);
+    if shims > 0 {
+        let what = format!("{shims} shims run from {}", place.prefix.display());
+        let instead = "delete or drain the pods with our RuntimeClasses, then uninstall again";
+        return Err(Failure::refused(ZcError::new(code::install::PODS_RUN, what, instead)));
+    }
     let mut change = Change::to_uninstall(&place.config).map_err(Failure::bad_input)?;
     let restarted = apply(place, &mut change, None).map_err(Failure::refused)?;
     let kept = programs::sweep(&place.prefix, None).map_err(Failure::refused)?;

@@ -82,6 +82,11 @@ impl Programs {
     }
 }
 
+/// How many shims run from below the prefix.
+pub fn shims(prefix: &Path) -> usize {
+    running().iter().filter(|program| program.starts_with(prefix) && program.ends_with(SHIM)).count()
+}
+
 /// Removes the versions below the prefix that are neither wanted nor in use; returns those that stay because pods run on them.
 ///
 /// # Errors

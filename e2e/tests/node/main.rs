@@ -10,6 +10,7 @@ mod frozen;
 mod handover;
 mod images;
 mod inference;
+mod install;
 mod knobs;
 mod lists;
 mod often;
@@ -155,6 +156,7 @@ fn main() -> ExitCode {
     images::add(&mut suite);
     inference::add(&mut suite);
     knobs::add(&mut suite);
+    install::add(&mut suite);
     lists::add(&mut suite);
     programs::add(&mut suite);
     refused::add(&mut suite);
