@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench youki soak gpu presets aarch64 mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench youki cluster cluster-down soak gpu presets aarch64 mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,13 @@ bench: build ## time and memory beside containerd-shim-runc-v2, in one interleav
 
 youki: setup ## build the engine youki, once; nodes and tests use it from then on
 	@hack/youki
+
+cluster: build ## a private one-node Kubernetes that runs our shim, with the chart installed (root; ten minutes the first time)
+	@hack/cluster up
+	@hack/cluster chart
+
+cluster-down: ## take that cluster down; nothing is left
+	@hack/cluster down
 
 soak: build ## the long loops: thousands of starts and execs, then the leak check (root)
 	@hack/test soak

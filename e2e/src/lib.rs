@@ -4,6 +4,7 @@
 //! says in `/proc`. `tests/node.rs` is the one test program; it starts one node and shares it among its tests.
 
 pub mod attack;
+pub mod cluster;
 pub mod cri;
 pub mod leak;
 pub mod netns;

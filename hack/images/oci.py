@@ -11,7 +11,7 @@ import tarfile
 REPOSITORY = "zerocap.test"
 APPLETS = """[ ash awk base64 basename cat chmod chown cp cut date dd dirname echo env expr false find getent grep
  head hostname id ifconfig install ip kill ln ls md5sum mkdir mkfifo mknod mktemp mount mv nc netstat nproc od ping printf
- ps pwd readlink realpath rm rmdir sed seq setsid sh sleep sort stat stty sync tail tee test timeout top touch tr true truncate tty
+ ps pwd readlink realpath rm rmdir sed seq setsid sh sleep sort stat stty sync tail tar tee test timeout top touch tr true truncate tty
  ulimit umount uname uniq usleep vi wc wget which whoami xargs yes""".split()
 
 

@@ -1,0 +1,25 @@
+{{- define "zerocap.labels" -}}
+app.kubernetes.io/name: zerocap
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}
+
+{{- /* Settings that cannot both be meant end the rendering with a sentence. */ -}}
+{{- define "zerocap.check" -}}
+{{- with .Values.runtimeClasses -}}
+{{- if eq .annotated.name .platform.name -}}
+{{- fail (printf "runtimeClasses.annotated.name and runtimeClasses.platform.name are both %q: give the two classes different names" .platform.name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.admission.setRuntimeClass (not .Values.admission.enabled) -}}
+{{- fail "admission.setRuntimeClass needs admission.enabled: set both, or neither" -}}
+{{- end -}}
+{{- if and .Values.admission.setRuntimeClass (not (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")) -}}
+{{- fail "admission.setRuntimeClass needs a cluster with MutatingAdmissionPolicy (admissionregistration.k8s.io/v1, Kubernetes 1.36): leave it false" -}}
+{{- end -}}
+{{- if and .Values.admission.setRuntimeClass (not .Values.runtimeClasses.create) -}}
+{{- fail "admission.setRuntimeClass names a RuntimeClass that runtimeClasses.create: false does not make: set create, or leave setRuntimeClass false" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,129 @@
+//! A private one-node Kubernetes, started by `hack/cluster` and gone with this process.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use crate::node::repository;
+
+/// How long it may take to start. Its programs are built by then.
+const START_LIMIT: Duration = Duration::from_secs(300);
+
+/// A running private cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    dir: PathBuf,
+    supervisor: Child,
+}
+
+fn script() -> Command {
+    Command::new(repository().join("hack/cluster"))
+}
+
+/// Why no cluster can run here, if none can.
+pub fn obstacle() -> Option<String> {
+    match script().arg("check").output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; ")),
+        Err(error) => Some(format!("hack/cluster cannot be run: {error}")),
+    }
+}
+
+/// Builds Kubernetes where that has not been done yet; ten minutes then.
+pub fn build() -> io::Result<()> {
+    let status = Command::new(repository().join("hack/cluster.d/build")).stdin(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("hack/cluster.d/build ended with {status}"))) }
+}
+
+impl Cluster {
+    /// Starts a cluster in a folder of its own below the temporary directory.
+    pub fn start() -> io::Result<Self> {
+        let dir = std::env::temp_dir().join(format!("zerocap-cluster-{}", std::process::id()));
+        fs::create_dir_all(&dir)?;
+        let mut supervisor =
+            script().args(["run", "--dir"]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let deadline = Instant::now() + START_LIMIT;
+        while !dir.join("cluster-ready").exists() {
+            if let Some(status) = supervisor.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "hack/cluster ended with {status}; its logs are in {}",
+                    dir.display()
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("the cluster was not ready after {START_LIMIT:?}")));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(Self { dir, supervisor })
+    }
+
+    /// Runs a command beside the API server, with `input` on its standard input.
+    pub fn exec(&self, command: &[&str], input: &str) -> io::Result<Output> {
+        let mut child = script()
+            .args(["exec", "--dir"])
+            .arg(&self.dir)
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut pipe) = child.stdin.take() {
+            pipe.write_all(input.as_bytes())?;
+        }
+        child.wait_with_output()
+    }
+
+    /// `kubectl`; its standard output, or its standard error as the error.
+    pub fn kubectl(&self, arguments: &[&str], input: &str) -> io::Result<String> {
+        said(self.exec(&[&["kubectl"], arguments].concat(), input)?)
+    }
+
+    /// `helm`, likewise.
+    pub fn helm(&self, arguments: &[&str]) -> io::Result<String> {
+        said(self.exec(&[&["helm"], arguments].concat(), "")?)
+    }
+
+    /// Kills a component, which comes back by itself.
+    pub fn restart(&self, component: &str) -> io::Result<()> {
+        said(script().args(["restart", "--dir"]).arg(&self.dir).arg(component).stdin(Stdio::null()).output()?).map(drop)
+    }
+
+    /// The folder with its logs.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Takes it down and waits until nothing is left.
+    pub fn down(&mut self) -> io::Result<()> {
+        drop(self.supervisor.stdin.take());
+        let status = self.supervisor.wait()?;
+        if status.success() {
+            fs::remove_dir_all(&self.dir)
+        } else {
+            Err(io::Error::other(format!("hack/cluster ended with {status}")))
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+    }
+}
+
+fn said(output: Output) -> io::Result<String> {
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let text = String::from_utf8_lossy(&output.stderr);
+        Err(io::Error::other(if text.trim().is_empty() {
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        } else {
+            text.into_owned()
+        }))
+    }
+}
