@@ -92,6 +92,10 @@ pub enum Command {
     /// Landlock domain, no descriptors but standard ones; by the same annotations and the same decision. What takes a
     /// container is said to be missing (--output table), and refuses the start where zerocap.io/require asks for it.
     Run(crate::run::Arguments),
+    /// Show what an attacker inside a program could do, without and with zerocap
+    Try(crate::attempt::Arguments),
+    #[command(hide = true)]
+    Probe(crate::attempt::args::Probe),
     /// Print a completion script for a shell
     ///
     /// For bash: zerocap completion bash > /etc/bash_completion.d/zerocap

@@ -3,6 +3,7 @@
 //! No command but `install` and `uninstall` changes anything. `explain` needs neither root nor a node; `status` and `check` look at this one.
 
 mod args;
+mod attempt;
 mod check;
 mod completion;
 mod explain;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
         Command::Install(a) => install::install(&a),
         Command::Uninstall(a) => install::uninstall(&a),
         Command::Run(a) => run::run(&a),
+        Command::Try(a) => attempt::run(&a),
+        Command::Probe(a) => attempt::probe(&a),
         Command::Completion(a) => completion::run(&a),
     };
     match result {

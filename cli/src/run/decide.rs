@@ -24,7 +24,11 @@ const MODE: (&str, &str) = ("network-enforcement", "platform");
 
 /// What was decided for one start.
 pub struct Decision {
+    /// The annotations that decided, with the default.
+    pub annotations: BTreeMap<String, String>,
     pub confinement: Confinement,
+    /// The port on loopback that may be reached.
+    pub proxy_port: u16,
     /// Whether this process may empty the bounding set.
     pub privileged: bool,
     /// Another user to become.
@@ -52,11 +56,11 @@ impl Decision {
         let args: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let spec = json!({ "process": { "args": args, "user": { "uid": uid } }, "linux": {} });
         let host = this_host::abilities()?.host(no_engine(), "").map_err(failed)?;
-        let decide = || -> Result<Confinement, ZcError> {
+        let decide = || -> Result<(Confinement, u16), ZcError> {
             let policy = PodPolicy::new(&annotations, &floor)?.container("", &annotations)?;
-            confine(&spec, Target::Machine { privileged }, &policy, &host)
+            Ok((confine(&spec, Target::Machine { privileged }, &policy, &host)?, policy.proxy_port()))
         };
-        let confinement = decide().map_err(failed)?;
+        let (confinement, proxy_port) = decide().map_err(failed)?;
         if confinement.plan.is_none() {
             return Err(failed(ZcError::new(
                 code::node::RUN_NOTHING,
@@ -65,7 +69,7 @@ impl Decision {
             )));
         }
         let sight = if can.contains(CapabilitySet::SYS_PTRACE) { Sight::Full } else { Sight::Public };
-        Ok(Self { confinement, privileged, user, sight })
+        Ok(Self { annotations, confinement, proxy_port, privileged, user, sight })
     }
 
     /// Whether platform mode holds, so that there is nothing to keep of capabilities and core dumps.

@@ -70,6 +70,17 @@ pub fn supervise(
     Ok(ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX)))
 }
 
+/// For a program that is started on the way: it reads nothing, and its stops are its own.
+pub fn quiet() -> std::io::Result<Shared> {
+    Ok(Shared {
+        input: Stdio::null(),
+        output: Stdio::null(),
+        error: Stdio::null(),
+        mask: signals::Mask::now()?,
+        follow_stops: false,
+    })
+}
+
 /// The report for people.
 fn show(report: &Report) {
     status::policy_table(report);
