@@ -111,7 +111,11 @@ fn program() -> impl Strategy<Value = Vec<Insn>> {
         1 => (0u32..4).prop_map(|k| Insn::stmt(op::JA, k)),
         2 => (0u32..5).prop_map(|n| Insn::stmt(op::RET_K, 0x7fff_0000 - n * 0x10_0000 + n)),
     ];
-    proptest::collection::vec(insn, 1..24).prop_map(|mut insns| {
+    proptest::collection::vec(insn, 1..24).prop_map(|some| {
+        // Scratch memory may be read from the beginning on.
+        let mut insns =
+            vec![low(0), Insn::stmt(op::ST, 0), low(1), Insn::stmt(op::ST, 1), Insn::stmt(op::STX, 2), LOAD_NR];
+        insns.extend(some);
         // Room for every jump to land on.
         insns.extend([ALLOW, EPERM, KILL, ALLOW, EPERM, KILL]);
         insns
@@ -126,7 +130,7 @@ fn some_call() -> impl Strategy<Value = SeccompData> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(800))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     /// Whatever a program does with its registers, the walk answers like the interpreter, or says that it cannot.
     #[test]
@@ -139,6 +143,10 @@ proptest! {
             Err(error) => prop_assert!(matches!(error, WalkError::TooComplex(_)), "{}", error),
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     /// Bytes of any kind: an error or a program that the kernel would load, and never a loop or a panic.
     #[test]
@@ -247,6 +255,27 @@ fn written_by_hand() {
     assert_eq!(profile.action(Arch::X86_64, &mpx), Action::Errno(1));
     let x32 = SeccompData { nr: 56 | 0x4000_0000, arch: Arch::X86_64.audit(), ..mpx };
     assert_eq!(profile.action(Arch::X86_64, &x32), Action::Allow);
+}
+
+/// Scratch memory and X are kept over jumps, on both ways.
+#[test]
+fn kept_over_a_jump() {
+    let insns = [
+        low(0),
+        Insn::stmt(op::ST, 9),
+        low(1),
+        Insn::stmt(op::TAX, 0),
+        jump(op::JEQ, 7, 0, 2),
+        Insn::stmt(op::LD_MEM, 9),
+        jump(op::JEQ, 1, 2, 1),
+        jump(op::JEQ | op::SRC_X, 0, 1, 0),
+        ALLOW,
+        EPERM,
+    ];
+    let decision = walk(&insns).decision(Arch::X86_64, 0).expect("small");
+    assert_eq!(decision.action(&[1, 7, 0, 0, 0, 0]), Action::Errno(1));
+    assert_eq!(decision.action(&[2, 7, 0, 0, 0, 0]), Action::Allow);
+    assert_eq!(decision.action(&[1, 8, 0, 0, 0, 0]), Action::Errno(1), "A equals X");
 }
 
 /// What depends on the caller's address is walked, and refused as a profile.
