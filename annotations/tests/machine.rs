@@ -70,3 +70,18 @@ fn no_fence_of_a_container_is_claimed() {
     let claimed: Vec<_> = fences.filter(|fence| fence.applied && containers.contains(&fence.fence)).collect();
     assert!(claimed.is_empty(), "{claimed:?}");
 }
+
+/// Path lists alone: the terminal and services of the machine are told of.
+#[test]
+fn other_ways_to_files_are_told_of() {
+    let reason = |annotations: &[(&str, &str)], promise| {
+        let confinement = run(1000, false, annotations).unwrap_or_else(|error| panic!("{error}"));
+        let row = confinement.report.promises.into_iter().find(|row| row.promise == promise);
+        row.map(|row| row.reason).unwrap_or_default()
+    };
+    let list = ("zerocap.io/fs-read", "/usr");
+    assert!(reason(&[list], Promise::Files).contains("TIOCSTI"));
+    assert!(!reason(&[PLATFORM, list], Promise::Files).contains("TIOCSTI"));
+    assert!(reason(&[PLATFORM], Promise::Neighbours).contains("D-Bus"));
+    assert!(!reason(&[PLATFORM, ("zerocap.io/unix", "none")], Promise::Neighbours).contains("D-Bus"));
+}

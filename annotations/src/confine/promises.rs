@@ -373,6 +373,7 @@ impl View<'_> {
         if self.policy.read_only() {
             self.read_only_mounts(&mut row);
         }
+        self.machine_files(&mut row);
         if have == 0 {
             let reason = format!("Landlock (Linux 5.13) is missing{}", self.found());
             let lists = wanted & !fs::WRITE != 0 || settings.fs_write.is_some();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
-use zerocap_probe::World;
+use zerocap_probe::{SOCKET, World};
 
 /// Under which number a file is left open.
 const DESCRIPTOR: i32 = 7;
@@ -23,7 +23,7 @@ pub struct Made {
     pub world: World,
     left_open: File,
     neighbour: Child,
-    _listeners: (TcpListener, UdpSocket, UnixListener),
+    _listeners: (TcpListener, UdpSocket, [UnixListener; 2]),
     _folder: TempDir,
 }
 
@@ -38,6 +38,10 @@ impl Made {
         let folder =
             tempfile::Builder::new().prefix("zerocap-try-").permissions(Permissions::from_mode(0o1777)).tempdir()?;
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o1777))?;
+        let socket = folder.path().join(SOCKET);
+        let pathname = UnixListener::bind(&socket)?;
+        // A service that everybody may ask.
+        std::fs::set_permissions(&socket, Permissions::from_mode(0o777))?;
         let left_open = File::create(folder.path().join("open"))?;
         let neighbour =
             Command::new(program).args(["probe", WAIT]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
@@ -49,7 +53,7 @@ impl Made {
             descriptor: DESCRIPTOR,
             folder: folder.path().to_owned(),
         };
-        Ok(Self { world, left_open, neighbour, _listeners: (tcp, udp, unix), _folder: folder })
+        Ok(Self { world, left_open, neighbour, _listeners: (tcp, udp, [unix, pathname]), _folder: folder })
     }
 
     /// The file that is left open, for a child.

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket};
 use rustix::process::{Pid, Resource, getrlimit, prlimit, test_kill_process};
 
-use crate::{Probe, World, sys};
+use crate::{Probe, SOCKET, World, sys};
 
 /// `MSG_FASTOPEN` of linux/socket.h.
 const MSG_FASTOPEN: u32 = 0x2000_0000;
@@ -28,6 +28,7 @@ pub(crate) const ALL: &[Probe] = &[
     Probe { name: "crypto", gain: "the kernel's crypto sockets", attempt: crypto },
     Probe { name: "listen", gain: "a back door", attempt: listen },
     Probe { name: "abstract", gain: "neighbours' unix sockets", attempt: abstract_socket },
+    Probe { name: "pathname", gain: "services that act for others", attempt: pathname_socket },
     Probe { name: "signal", gain: "ending neighbours", attempt: signal },
     Probe { name: "ptrace", gain: "controlling neighbours", attempt: trace },
     Probe { name: "memory", gain: "neighbours' memory", attempt: memory },
@@ -85,6 +86,10 @@ fn listen(_: &World) -> io::Result<()> {
 
 fn abstract_socket(world: &World) -> io::Result<()> {
     UnixStream::connect_addr(&SocketAddr::from_abstract_name(&world.unix)?).map(drop)
+}
+
+fn pathname_socket(world: &World) -> io::Result<()> {
+    UnixStream::connect(world.folder.join(SOCKET)).map(drop)
 }
 
 fn signal(world: &World) -> io::Result<()> {

@@ -11,6 +11,9 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// The name of the unix listener in the world's folder.
+pub const SOCKET: &str = "socket";
+
 /// What the probes are pointed at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
@@ -24,7 +27,7 @@ pub struct World {
     pub neighbour: i32,
     /// An open descriptor that nobody meant to hand on.
     pub descriptor: i32,
-    /// A folder that may be written.
+    /// A folder that may be written; in it a unix listener, [`SOCKET`].
     pub folder: PathBuf,
 }
 

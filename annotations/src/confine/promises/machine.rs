@@ -47,9 +47,19 @@ impl View<'_> {
                 self.found()
             ));
         }
+        if self.policy.unix() != Unix::None {
+            row.partly("a service behind such a socket can be asked to act in the program's stead (systemd, D-Bus, Docker): unix: none closes that");
+        }
         row.partly("System V IPC, POSIX message queues and /dev/shm are the machine's");
         row.partly("a process of the same user can be seen, its command line read, its files in /proc that need no ptrace right written");
         row
+    }
+
+    /// Who may type into the user's terminal needs no files of its own.
+    pub(super) fn machine_files(&self, row: &mut Row) {
+        if !self.target.in_container() && self.policy.presets().0.is_empty() {
+            row.partly("without a seccomp preset the program can type into its terminal (TIOCSTI), for example: add seccomp: general");
+        }
     }
 
     /// `filesystem: read-only` beside Landlock, which knows no chmod, chown and setxattr.
