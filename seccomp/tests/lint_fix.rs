@@ -84,6 +84,11 @@ fn nothing_becomes_laxer() {
     let text = profile("ERRNO", r#"{"names": ["read", "ptrcae"], "action": "SCMP_ACT_ALLOW"}"#);
     let result = fixed(&text);
     assert!(!result.text.contains("\"ptrace\""), "{}", result.text);
+    // Nor may an errno take the place of the default, which kills.
+    let text = profile("KILL_PROCESS", r#"{"names": ["ptrcae", "bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}"#);
+    let offered = lint("profile.json", text.as_bytes(), &Options::default()).expect("a profile");
+    assert!(offered.findings.iter().any(|finding| finding.rule.id == "SL16" && finding.edit.is_some()));
+    assert!(!fixed(&text).text.contains("\"ptrace\""), "{}", fixed(&text).text);
     // 64-bit comparisons of permissions are the stricter ones.
     let text = profile(
         "ERRNO",

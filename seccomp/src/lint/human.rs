@@ -69,7 +69,8 @@ fn one(out: &mut String, report: &Report, finding: &Finding, text: Option<&str>)
 fn quote(out: &mut String, text: &str, finding: &Finding) {
     let Some(place) = finding.place else { return };
     let Some(line) = text.lines().nth(place.line - 1) else { return };
-    let line = clean(line);
+    // A tab as one blank: the column counts characters.
+    let line = clean(&line.replace('\t', " "));
     let (start, length) = (place.column - 1, line.chars().count());
     let marked = text.get(finding.span.clone()).map_or(1, |span| span.lines().next().unwrap_or("").chars().count());
     // A long line is shown around the place.

@@ -187,7 +187,8 @@ impl<'a> Subject<'a> {
     pub(super) fn span(&self, at: &str) -> Range<usize> {
         match (self.source, &self.toml) {
             (Some(source), _) => source.span(at),
-            (None, Some((_, keys))) => keys.get(at).cloned().unwrap_or(0..0),
+            // What a list does not name gets its answer for known calls.
+            (None, Some((_, keys))) => keys.get(at).or_else(|| keys.get("known")).cloned().unwrap_or(0..0),
             (None, None) => 0..0,
         }
     }

@@ -46,7 +46,7 @@ fn check(subject: &Subject<'_>, notes: &mut Vec<Note>) {
     let answer = CALLS.iter().find(|(name, _)| name == first).and_then(|(name, args)| subject.answer(name, *args));
     notes.push(
         Note::new(Severity::Warning, subject.decided_at(first))
-            .wrote(format!("{} not allowed", words::list(&refused)))
+            .wrote(format!("{} {} not allowed", words::list(&refused), if refused.len() == 1 { "is" } else { "are" }))
             .kernel(format!("{first} {}", words::answer(answer.unwrap_or(Action::KillProcess))))
             .instead(format!("allow {}", words::list(&refused))),
     );
