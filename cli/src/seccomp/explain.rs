@@ -215,3 +215,63 @@ fn show_one(arguments: &Arguments, source: &Source, call: Syscall, reason: &Reas
         outln!("  written in  {}", reason.place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocap_seccomp::preset::Preset;
+    use zerocap_seccomp::{Arch, Condition, Test};
+
+    /// Values on both sides of what the conditions compare with.
+    fn near(condition: &Condition) -> Vec<u64> {
+        match condition.test() {
+            Test::Eq(v) | Test::Ne(v) | Test::Lt(v) | Test::Le(v) | Test::Gt(v) | Test::Ge(v) => vec![*v, v ^ 1],
+            Test::MaskedEq { mask, datum } | Test::MaskedNe { mask, datum } => {
+                vec![*datum, datum ^ mask, datum | !mask]
+            }
+            Test::OneOf { values, .. } => values.iter().flat_map(|v| [*v, v ^ 1]).collect(),
+        }
+    }
+
+    /// What is explained is what the filter does.
+    #[test]
+    fn the_explained_answer_is_the_profiles() {
+        let mut compared = 0;
+        for preset in Preset::ALL {
+            let source = Source::open(preset.name()).unwrap();
+            let Content::Written(intent) = &source.content else { panic!("a preset is written") };
+            for knobs in [vec!["none"], vec!["platform", "listen"]] {
+                let knobs: Vec<&str> =
+                    knobs.into_iter().filter(|knob| intent.knobs.iter().any(|k| k == knob)).collect();
+                let on: BTreeSet<&str> = knobs.into_iter().collect();
+                for (arch, call) in Arch::NATIVE.into_iter().flat_map(|arch| all_names().map(move |call| (arch, call)))
+                {
+                    let variant = Variant { arch, knobs: Default::default() };
+                    let decision = intent.decision_on(arch, call, &on);
+                    let rules = written(&source, intent, &variant, call, &on);
+                    let conditions: Vec<&Condition> =
+                        decision.clauses.iter().flat_map(|clause| &clause.conditions).collect();
+                    let mut tried = vec![[0; 6], [u64::MAX; 6]];
+                    for first in &conditions {
+                        for value in near(first) {
+                            for second in &conditions {
+                                for other in near(second) {
+                                    let mut args = [0; 6];
+                                    args[usize::from(second.arg())] = other;
+                                    args[usize::from(first.arg())] = value;
+                                    tried.push(args);
+                                }
+                            }
+                        }
+                    }
+                    for args in tried {
+                        let (_, reason) = rules.iter().find(|(holds, _)| holds(&args)).unwrap();
+                        assert_eq!(reason.action, decision.action(&args), "{preset:?} {} {args:x?}", call.name());
+                        compared += 1;
+                    }
+                }
+            }
+        }
+        assert!(compared > 10_000, "{compared}");
+    }
+}

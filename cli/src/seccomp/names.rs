@@ -21,7 +21,7 @@ pub struct Variant {
 }
 
 /// Which knobs are on.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Knobs {
     /// Switch a knob of the profile on; may be given several times. `none` switches all off
     ///
