@@ -108,47 +108,24 @@ fn without_platform_mode(node: &Node, handler: &str) -> TestResult {
     confined(node, &pod.start()?)
 }
 
-/// The same files in a sandbox of bubblewrap's, without a container and a node. bubblewrap has to execute what it starts, so the
-/// preset is loaded inside, by our launcher.
+/// The same files in a sandbox of bubblewrap's, without a container and a node: `zerocap seccomp bwrap`. The control is a bwrap
+/// without a filter, whose /tmp can be written to.
 fn in_bubblewrap(node: &Node) -> TestResult {
     let expected = plain(node)?;
     let Some(zerocap) = node.program("zerocap") else { return skip("zerocap is not built: run `make build`") };
     let rootfs = node.images("inference")?.join("rootfs");
-    let inside = |words: &[&str]| -> Result<String, Outcome> {
-        let mut command = Command::new("bwrap");
-        command.arg("--ro-bind").arg(&rootfs).args([
-            "/",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--tmpfs",
-            "/tmp",
-            "--ro-bind",
-        ]);
-        command.arg(&zerocap).args(["/tmp/zerocap", "--"]).args(words);
-        let output = match command.output() {
+    let run = |command: &mut Command, more: &[&str], verb: &str| -> Result<String, Outcome> {
+        command.arg("--ro-bind").arg(&rootfs).args(["/", "--proc", "/proc", "--dev", "/dev"]).args(more);
+        let output = match command.args(["--", "/usr/bin/python3", "/app/inference.py", verb]).output() {
             Err(error) if error.kind() == ErrorKind::NotFound => return skip("bwrap is not installed"),
             output => output?,
         };
-        ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    let confined = |verb| {
-        inside(&[
-            "/tmp/zerocap",
-            "run",
-            "--annotation=network-enforcement=cluster",
-            "--annotation=zerocap.io/seccomp=model-backend",
-            "--annotation=zerocap.io/fs-write=/dev/null",
-            "--",
-            "/usr/bin/python3",
-            "/app/inference.py",
-            verb,
-        ])
-    };
+    let confined = |verb| run(Command::new(&zerocap).args(["seccomp", "bwrap", "model-backend", "--"]), &[], verb);
     let open: String = WAYS.iter().map(|(way, _)| format!("{way} open\n")).collect();
-    ensure_eq!(inside(&["/usr/bin/python3", "/app/inference.py", "attack"])?, open, "the control");
+    ensure_eq!(run(&mut Command::new("bwrap"), &["--tmpfs", "/tmp"], "attack")?, open, "the control");
     ensure_eq!(of_the_server(&confined("serve")?), expected, "the results");
     refused(&confined("attack")?)
 }
