@@ -1,9 +1,9 @@
 //! Words on the command line: architectures, knobs, actions.
 
-use clap::Args;
 use std::collections::BTreeSet;
-use zerocap_annotations::{ZcError, code};
 
+use clap::Args;
+use zerocap_annotations::{ZcError, code};
 use zerocap_seccomp::intent::{self, Line};
 use zerocap_seccomp::{Action, Arch};
 
