@@ -33,7 +33,7 @@ static void stop(int pair[2], const struct world *w) {
     prepare(fcntl(pair[0], F_SETFL, O_ASYNC | O_NONBLOCK));
     trigger(pair, SIGSTOP);
     char now = '?';
-    for (int i = 0; i < 50 && now != 'T'; i++) {
+    for (int i = 0; i < 750 && now != 'T'; i++) {
         usleep(2000);
         now = state(w->neighbour);
     }
