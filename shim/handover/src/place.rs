@@ -5,8 +5,10 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
 use zerocap_annotations::ZcError;
 use zerocap_annotations::code::spec::{MOUNT_OVER_LAUNCHER, ROOTFS_OCCUPIED};
+use zerocap_annotations::code::verify::UNREADABLE;
 use zerocap_plan::{MOUNT_POINT, PROGRAM};
 
 use super::{Identity, failure};
@@ -46,10 +48,13 @@ pub fn free_mount_point(rootfs: &Path) -> Result<(), ZcError> {
 /// # Errors
 /// Something lies over the launcher, or the place cannot be looked at.
 pub fn in_place(pid: i32, rootfs: Identity, launcher: Identity) -> Result<(), ZcError> {
-    let unseen = |error: rustix::io::Errno| covered(&format!("the place of the launcher cannot be looked at: {error}"));
+    let unseen = |error: Errno| covered(&format!("the place of the launcher cannot be looked at: {error}"));
     let root =
         openat(CWD, format!("/proc/{pid}/root"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(unseen)?;
+            .map_err(|error| match error {
+                Errno::NOENT | Errno::SRCH => failure::error(UNREADABLE, "the container's first process has ended"),
+                error => unseen(error),
+            })?;
     if Identity::of_open(&root).map_err(unseen)? != rootfs {
         return Err(covered("a volume is mounted over the container's root"));
     }
