@@ -375,3 +375,38 @@ fn bytes_that_are_no_filter() {
     assert!(matches!(read_raw(&[0, 6, 0, 0, 0x7f, 0xff, 0, 0]), Err(RawError::Check(_))));
     assert!(matches!(Walk::new(&[LOAD_NR]), Err(WalkError::Check(_))));
 }
+
+/// The longest programs that try to take long: an error, soon.
+#[test]
+fn work_is_bounded() {
+    // Every bit of an argument adds something of its own: as many states as there are values.
+    let mut sums = vec![Insn::stmt(op::LD_IMM, 0), Insn::stmt(op::ST, 0)];
+    for bit in 0..30 {
+        sums.extend([
+            low(2),
+            jump(op::JSET, 1 << bit, 0, 3),
+            Insn::stmt(op::LD_MEM, 0),
+            Insn::stmt(op::ADD, 0x9e37_79b9u32.rotate_left(bit)),
+            Insn::stmt(op::ST, 0),
+        ]);
+    }
+    sums.extend([Insn::stmt(op::LD_MEM, 0), jump(op::JEQ, 7, 0, 1), ALLOW, EPERM]);
+    let mut powers = vec![low(0), Insn::stmt(op::TAX, 0), low(1)];
+    powers.extend(vec![Insn::stmt(op::MUL | op::SRC_X, 0); 4000]);
+    powers.extend([jump(op::JEQ, 7, 0, 1), ALLOW, EPERM]);
+    let mut quotients = vec![low(0), Insn::stmt(op::TAX, 0), low(1)];
+    quotients.extend(vec![Insn::stmt(op::DIV | op::SRC_X, 0); 4000]);
+    quotients.extend([jump(op::JEQ, 7, 0, 1), ALLOW, EPERM]);
+    for insns in [sums, powers, quotients] {
+        assert_eq!(check(&insns), Ok(()));
+        assert!(matches!(Walk::new(&insns), Err(WalkError::TooComplex(_))));
+    }
+    // The same value returned as it is: as many answers as there are values.
+    assert!(matches!(Walk::new(&[low(0), Insn::stmt(op::RET_A, 0)]), Err(WalkError::TooComplex(_))));
+    // Nothing to decide, but 4000 operations on the way.
+    let mut constant = vec![Insn::stmt(op::LD_IMM, 3), Insn::stmt(op::LDX_IMM, 5)];
+    constant.extend(vec![Insn::stmt(op::MUL | op::SRC_X, 0); 4000]);
+    constant.extend([jump(op::JEQ, 7, 0, 1), ALLOW, EPERM]);
+    let leaves = walk(&constant).leaves(Arch::X86_64, 0).expect("small");
+    assert_eq!(leaves.len(), 1);
+}
