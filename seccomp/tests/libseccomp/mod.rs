@@ -54,6 +54,16 @@ impl Libseccomp {
         unsafe { self.0.get(name.as_bytes()) }.expect("libseccomp has it since 2.4")
     }
 
+    /// Its version.
+    #[allow(dead_code)]
+    pub fn version(&self) -> (u8, u8, u8) {
+        let version: Symbol<unsafe extern "C" fn() -> *const [c_uint; 3]> = self.symbol("seccomp_version");
+        // SAFETY: it takes nothing and points to three numbers that live as long as the library.
+        let [major, minor, micro] = unsafe { *version() };
+        let small = |number: c_uint| u8::try_from(number).expect("a version");
+        (small(major), small(minor), small(micro))
+    }
+
     /// The number of a name: -1 unknown, below that known but not to this ABI.
     pub fn resolve(&self, arch: Arch, name: &str) -> i32 {
         let name = CString::new(name).expect("no zero byte");
