@@ -161,10 +161,23 @@ fn signals_reach_the_program() {
 
 #[test]
 fn a_terminals_interrupt_arrives_once() {
-    let text =
-        "n=0; trap 'n=$((n+1))' INT; echo ready; i=0; while [ $i -lt 6 ]; do sleep 0.1; i=$((i+1)); done; echo n=$n";
+    let text = "n=0; trap 'n=$((n+1))' INT; trap 'echo n=$n; exit' USR1; (sleep 0.7; kill -USR1 $$) & \
+                echo ready; while :; do read line; done";
     let said = machine::in_terminal(&[machine::PROGRAM, "run", "--", "sh", "-c", text], "ready", b"\x03");
     assert!(said.contains("n=1"), "{said}");
+}
+
+/// Who is not root may have capabilities all the same.
+#[test]
+fn ambient_capabilities_are_lost() {
+    let Some(()) = machine::needs_root() else { return };
+    let show = ["grep", "^Cap[IPEA]", "/proc/self/status"];
+    let caps = |command: &mut Command| String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let control = caps(&mut machine::with_capability(&show));
+    assert_eq!(control.matches("0000000000000400").count(), 4, "{control}");
+    let program = machine::program().to_str().unwrap();
+    let confined = caps(&mut machine::with_capability(&[&[program, "run", "--"], &show[..]].concat()));
+    assert_eq!(confined.matches("0000000000000000").count(), 4, "{confined}");
 }
 
 #[test]

@@ -70,12 +70,34 @@ impl Signals {
     pub fn pass_on(self, child: OwnedFd) -> io::Result<()> {
         let pass = move || {
             while let Ok(Some(arrived)) = self.arrived.read_signal() {
-                let known = PASSED_ON.iter().find(|(number, _)| arrived.ssi_signo == *number as u32);
-                if let Some((_, signal)) = known.filter(|_| arrived.ssi_code != SI_KERNEL) {
-                    child::signal(&child, *signal);
+                if let Some(signal) = to_pass_on(arrived.ssi_signo, arrived.ssi_code) {
+                    child::signal(&child, signal);
                 }
             }
         };
         thread::Builder::new().name("signals".into()).spawn(pass).map(drop)
+    }
+}
+
+/// What to send to the program for a signal that arrived here.
+fn to_pass_on(number: u32, code: i32) -> Option<Signal> {
+    let known = PASSED_ON.iter().find(|(known, _)| number == *known as u32);
+    known.filter(|_| code != SI_KERNEL).map(|(_, signal)| *signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel merges two of a kind that arrive at once, so a program cannot count on seeing both.
+    #[test]
+    fn what_a_terminal_sent_is_not_sent_again() {
+        for (number, signal) in PASSED_ON {
+            assert_eq!(to_pass_on(number as u32, SI_KERNEL), None);
+            // SI_USER and SI_TKILL.
+            assert_eq!(to_pass_on(number as u32, 0), Some(signal));
+            assert_eq!(to_pass_on(number as u32, -6), Some(signal));
+        }
+        assert_eq!(to_pass_on(Number::SIGCHLD as u32, 0), None);
     }
 }

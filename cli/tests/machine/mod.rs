@@ -45,7 +45,7 @@ pub fn each(test: impl Fn(Who)) {
 }
 
 /// Where everybody can execute it.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static COPY: OnceLock<TempDir> = OnceLock::new();
     let folder = COPY.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -74,6 +74,15 @@ pub fn plain(who: Who, words: &[&str]) -> Command {
     };
     // A folder that everybody may enter.
     command.args(&words[1..]).current_dir("/").stdin(Stdio::null());
+    command
+}
+
+/// A command, run by a user who has one capability, CAP_NET_BIND_SERVICE, and leaves it to every child.
+pub fn with_capability(words: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args(["--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service"]);
+    command.args(words).current_dir("/").stdin(Stdio::null());
     command
 }
 
