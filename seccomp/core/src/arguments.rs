@@ -188,6 +188,8 @@ mod tests {
         // The kernel takes the low half of these, whatever it declares.
         assert_eq!(width(Arch::X86_64, "clone", "flags"), Some((0, Width::W32)));
         assert_eq!(width(Arch::X86_64, "mmap", "fd"), Some((4, Width::W32)));
+        assert_eq!(width(Arch::X86_64, "readv", "fd"), Some((0, Width::W32)));
+        assert_eq!(width(Arch::X86_64, "ptrace", "pid"), Some((1, Width::W32)));
         // The last two arguments of clone are swapped under aarch64.
         assert_eq!(width(Arch::X86_64, "clone", "tls"), Some((4, Width::W64)));
         assert_eq!(width(Arch::Aarch64, "clone", "tls"), Some((3, Width::W64)));
