@@ -108,6 +108,7 @@ fn files_of_any_kind() {
         ("binary", (0..=255).collect(), "filter"),
         ("odd", vec![0; 13], "13 bytes are no whole number of instructions"),
         ("latin", b"\xff\xfe{}".to_vec(), "not UTF-8"),
+        ("mark", b"\xef\xbb\xbf{}".to_vec(), "line 1, column 1"),
         ("large", large, "larger than"),
         ("deep", deep.as_bytes()[..500_000].to_vec(), "line 1, column 128"),
         ("cut", b"{\"defaultAction\":".to_vec(), "line 1, column 17: not JSON"),

@@ -61,7 +61,6 @@ impl Input {
             let problem = format!("neither text nor a compiled filter: byte {} is not UTF-8", error.valid_up_to());
             BadInput::new(problem, "give OCI or Docker JSON, a list in TOML, or a compiled filter")
         })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if !text.trim_start().starts_with(['{', '[']) && !text.trim().is_empty() && text.contains('=') {
             return Ok(Self::Toml(text.to_owned()));
         }
