@@ -96,7 +96,8 @@ class Files:
     def unpack(self, folder: pathlib.Path):
         """The layer as a folder of this machine."""
         with tarfile.open(fileobj=io.BytesIO(self.layer())) as tar:
-            tar.extractall(folder, filter="tar")
+            # Debian 12's Python has no filters yet; what is in here we have put in ourselves.
+            tar.extractall(folder, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
 
     def layer(self) -> bytes:
         out = io.BytesIO()
