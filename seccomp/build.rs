@@ -9,7 +9,7 @@ use zerocap_seccomp_core::intent::Intent;
 use zerocap_seccomp_core::{Arch, Gate, Program, compile};
 
 /// In the order of the bits of a variant's number: see `LastLayer::variant` in src/preset.rs, and the test there.
-const KNOBS: [&str; 4] = ["platform", "listen", "unix", "fs-execute"];
+const KNOBS: [&str; 5] = ["platform", "listen", "unix", "fs-execute", "datagrams"];
 const PRESETS: [&str; 5] = ["general", "strict", "minimal", "model-backend", "sandbox-blocklist"];
 
 fn main() {

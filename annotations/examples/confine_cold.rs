@@ -8,7 +8,9 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use serde_json::Value;
-use zerocap_annotations::{EngineTraits, Floor, Host, HostArch, LandlockAbilities, PodPolicy, Target, confine};
+use zerocap_annotations::{
+    EngineTraits, Floor, Host, HostArch, LandlockAbilities, PacketFence, PodPolicy, Target, confine,
+};
 
 const SPEC: &str = include_str!("../tests/data/workload.json");
 const BUDGET_US: u128 = 300;
@@ -26,6 +28,7 @@ fn once(names: bool) -> Result<(u128, u128), Box<dyn std::error::Error>> {
     let host = Host {
         kernel: "6.18.0".into(),
         landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
+        packet_fence: PacketFence::works(),
         arch: HostArch::X86_64,
         engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
         launcher_dir: "/run/zerocap/launcher".into(),

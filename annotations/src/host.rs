@@ -15,6 +15,9 @@ pub struct Host {
     pub kernel: String,
     /// What Landlock does here.
     pub landlock: LandlockAbilities,
+    /// Whether a packet fence can be had: cgroup programs, in a cgroup v2 tree.
+    #[serde(default)]
+    pub packet_fence: PacketFence,
     /// The native architecture.
     pub arch: HostArch,
     /// The engine that will run the container.
@@ -35,6 +38,24 @@ pub struct LandlockAbilities {
     pub net: u64,
     /// `LANDLOCK_SCOPE_*` that the kernel handles.
     pub scoped: u64,
+}
+
+/// Whether a container can have a packet fence, by trial.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PacketFence {
+    /// A fence was loaded, and refused a connect.
+    pub works: bool,
+    /// What is missing where it does not work; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub missing: String,
+}
+
+impl PacketFence {
+    /// One that works.
+    pub const fn works() -> Self {
+        Self { works: true, missing: String::new() }
+    }
 }
 
 /// Architectures for which there are a launcher and built-in filters.

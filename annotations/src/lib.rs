@@ -27,10 +27,10 @@ pub mod policy;
 mod promise;
 pub mod report;
 
-pub use confine::{Confinement, Expect, Target, confine};
+pub use confine::{Allow, Confinement, Expect, PacketRules, Target, confine};
 pub use error::{ZcError, quote};
 pub use floor::Floor;
-pub use host::{EngineTraits, Host, HostArch, LandlockAbilities};
+pub use host::{EngineTraits, Host, HostArch, LandlockAbilities, PacketFence};
 pub use policy::{PodPolicy, Policy};
 pub use promise::Promise;
 pub use report::Report;

@@ -5,6 +5,7 @@ mod common;
 use common::meaning::{Answer, Filters};
 use common::{host, map, pod, pod_with, workload_spec};
 use serde_json::{Value, json};
+use zerocap_annotations::knob::Transport;
 use zerocap_annotations::report::{PromiseReport, State};
 use zerocap_annotations::{Confinement, Host, Promise, Target, ZcError, confine};
 use zerocap_plan::{Landlock, LaunchPlan};
@@ -118,9 +119,63 @@ fn listen_opens_bind_for_its_ports_or_all() {
         let bind: Vec<u16> = landlock.ports.iter().filter(|p| p.access == 1).map(|p| p.port).collect();
         (landlock.handled_net, bind, row(&confined, Promise::Inbound).state)
     };
-    assert_eq!(ports("8080,443"), (3, vec![443, 8080], State::Partly));
-    assert_eq!(ports("*"), (2, vec![], State::Partly));
+    assert_eq!(ports("8080,443"), (3, vec![443, 8080], State::Kept));
+    assert_eq!(ports("*"), (0, vec![], State::Kept), "so many connects to loopback are the packet fence's alone");
     assert_eq!(ports("none"), (3, vec![], State::Kept));
+}
+
+#[test]
+fn without_a_packet_fence_the_network_is_kept_in_part_and_that_is_not_enough() {
+    let without = Host { packet_fence: Default::default(), ..host() };
+    for annotations in [&[][..], &[("zerocap.io/listen", "8080")], &[("zerocap.io/egress", "10.0.0.0/8:443")]] {
+        let code = try_init(&workload_spec(), annotations, &without).map_err(|e| e.code.as_str()).err();
+        assert_eq!(code, Some("ZC0502"), "{annotations:?}");
+    }
+    let fewer =
+        [("zerocap.io/require", "privileges"), ("zerocap.io/listen", "*"), ("zerocap.io/egress", "10.0.0.0/8:443")];
+    let confined = init(&workload_spec(), &fewer, &without);
+    assert_eq!((&confined.packets, confined.expect.packet_fence), (&None, false));
+    let connect: Vec<u16> = landlock(&confined).ports.iter().filter(|p| p.access == 2).map(|p| p.port).collect();
+    assert_eq!(connect, [3128], "Landlock would open 443 on every address");
+    for promise in [Promise::Egress, Promise::Inbound] {
+        assert_eq!(row(&confined, promise).state, State::Partly);
+    }
+}
+
+#[test]
+fn egress_opens_its_addresses_in_the_fence_and_its_ports_in_landlock() {
+    let egress = "10.0.0.0/8:5432,[fd00::1]:80-81,udp://10.9.9.9:53";
+    let confined = init(&workload_spec(), &[("zerocap.io/egress", egress), ("zerocap.io/require", "egress")], &host());
+    let rules = confined.packets.as_ref().expect("a packet fence");
+    let may = |transport, to: &str, port| rules.permits(transport, to.parse().expect("an address"), port);
+    assert!(
+        may(Transport::Tcp, "10.1.1.1", 5432)
+            && may(Transport::Tcp, "fd00::1", 81)
+            && may(Transport::Udp, "10.9.9.9", 53)
+    );
+    assert!(
+        !may(Transport::Tcp, "11.1.1.1", 5432)
+            && !may(Transport::Tcp, "10.9.9.9", 53)
+            && !may(Transport::Udp, "10.1.1.1", 5432)
+    );
+    let connect: Vec<u16> = landlock(&confined).ports.iter().filter(|p| p.access == 2).map(|p| p.port).collect();
+    assert_eq!(connect, [80, 81, 3128, 5432]);
+    assert_eq!(confined.plan.as_ref().and_then(|plan| plan.forbidden_connect), Some(1));
+    assert_eq!(row(&confined, Promise::Egress).state, State::Kept);
+}
+
+#[test]
+fn datagram_sockets_exist_only_where_the_fence_judges_datagrams() {
+    let socket = SeccompData { nr: 41, arch: 0xc000_003e, instruction_pointer: 0, args: [2, 2, 0, 0, 0, 0] };
+    let answer = |annotations: &[(&str, &str)], host: &Host| {
+        let confined = init(&workload_spec(), annotations, host);
+        Filters::oci(&confined.spec).and_plan(confined.plan.as_ref()).answer(&socket)
+    };
+    let udp = ("zerocap.io/egress", "udp://10.9.9.9:53");
+    assert_eq!(answer(&[udp], &host()), Answer::Allow);
+    assert_ne!(answer(&[("zerocap.io/egress", "10.9.9.9:53")], &host()), Answer::Allow);
+    let without = Host { packet_fence: Default::default(), ..host() };
+    assert_ne!(answer(&[udp, ("zerocap.io/require", "privileges")], &without), Answer::Allow);
 }
 
 #[test]
@@ -252,7 +307,7 @@ fn scopes_that_the_kernel_lacks_are_reported() {
 #[test]
 fn require_may_name_fewer_promises_and_the_rest_is_reported() {
     let mut host = host();
-    host.landlock = Default::default();
+    (host.landlock, host.packet_fence) = Default::default();
     assert_eq!(try_init(&workload_spec(), &[], &host).map_err(|e| e.code.as_str()).err(), Some("ZC0501"));
     let confined = init(&workload_spec(), &[("zerocap.io/require", "privileges,protocols")], &host);
     assert_eq!(row(&confined, Promise::Egress).state, State::NotKept);

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use common::{exec_process, host, map, sandbox_spec, snapshot, workload_spec};
 use serde_json::{Value, json};
-use zerocap_annotations::{Floor, Host, HostArch, PodPolicy, Target, ZcError, code, confine};
+use zerocap_annotations::{Floor, Host, HostArch, PacketFence, PodPolicy, Target, ZcError, code, confine};
 
 /// Codes of these ranges that only the shim can raise: they need its eyes.
 const OF_THE_SHIM: [&str; 2] = ["ZC0313", "ZC0314"];
@@ -252,6 +252,11 @@ fn host_network_pod() -> Case {
     Case { title: "container of a pod whose sandbox has hostNetwork", error }
 }
 
+fn no_fence(host: &mut Host) {
+    host.packet_fence =
+        PacketFence { works: false, missing: "no cgroup v2 tree can be used: No such device (os error 19)".into() };
+}
+
 fn promises() -> Vec<Case> {
     let without = |change: fn(&mut Host)| {
         let mut host = host();
@@ -259,12 +264,24 @@ fn promises() -> Vec<Case> {
         host
     };
     vec![
-        on_host("no Landlock", &[], without(|h| h.landlock = Default::default()), |_| ()),
-        on_host("no Landlock TCP", &[], without(|h| (h.landlock.abi, h.landlock.net) = (3, 0)), |_| ()),
-        spec("explicit egress", &[("zerocap.io/require", "privileges,egress")], |_| ()),
-        spec(
+        on_host(
+            "neither Landlock nor a packet fence",
+            &[],
+            without(|h| (h.landlock, h.packet_fence) = Default::default()),
+            |_| (),
+        ),
+        on_host("no packet fence", &[], without(no_fence), |_| ()),
+        on_host(
+            "no packet fence, with destinations",
+            &[("zerocap.io/egress", "10.0.0.0/8:443")],
+            without(no_fence),
+            |_| (),
+        ),
+        on_host("explicit egress", &[("zerocap.io/require", "privileges,egress")], without(no_fence), |_| ()),
+        on_host(
             "explicit inbound with listen",
             &[("zerocap.io/require", "inbound"), ("zerocap.io/listen", "8080")],
+            without(no_fence),
             |_| (),
         ),
         spec("explicit neighbours", &[("zerocap.io/require", "neighbours")], |_| ()),

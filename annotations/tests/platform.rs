@@ -113,7 +113,7 @@ fn what_is_only_partly_kept_is_said() {
     let report = confine(&spec, Target::Init, &policy, &host()).expect("a confinement").report;
     let state = |promise| report.promises.iter().find(|p| p.promise == promise).map(|p| p.state);
     assert_eq!(state(Promise::Privileges), Some(State::Kept));
-    assert_eq!(state(Promise::Egress), Some(State::Partly));
+    assert_eq!(state(Promise::Egress), Some(State::Kept));
     assert_eq!(state(Promise::Inbound), Some(State::Kept));
     assert_eq!(state(Promise::Neighbours), Some(State::Partly));
     assert_eq!(state(Promise::Files), Some(State::NotAsked));

@@ -12,6 +12,7 @@ use common::{exec_process, host, host_with_calls};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
+use zerocap_annotations::knob::Transport;
 use zerocap_annotations::{Confinement, Floor, Host, PodPolicy, Policy, Target, ZcError, confine};
 use zerocap_seccomp::{Arch, SeccompData};
 
@@ -149,6 +150,44 @@ fn check_keys(output: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Landlock permits the proxy's port and what the packet fence permits on some address; without one, the proxy's alone.
+fn check_connects(policy: &Policy, confined: &Confinement) -> Result<(), TestCaseError> {
+    let connect = ports(confined.plan.as_ref(), CONNECT);
+    let Some(rules) = &confined.packets else {
+        prop_assert_eq!(connect, Ports::These([policy.proxy_port()].into()));
+        return Ok(());
+    };
+    prop_assert!(confined.expect.packet_fence);
+    let listed = |port: &u16| rules.allow.iter().any(|allow| (allow.ports.0..=allow.ports.1).contains(port));
+    match connect {
+        Ports::These(ports) => prop_assert!(ports.contains(&policy.proxy_port()) && ports.iter().all(listed)),
+        // So many are listed that the fence alone holds them.
+        Ports::All => prop_assert!((1..=u16::MAX).filter(listed).count() > 64),
+    }
+    Ok(())
+}
+
+/// What one fence permits, an earlier one did.
+fn check_packets(before: &Confinement, after: &Confinement) -> Result<(), TestCaseError> {
+    let (Some(before), Some(after)) = (&before.packets, &after.packets) else {
+        prop_assert!(after.packets.is_some() || before.packets.is_none());
+        return Ok(());
+    };
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for port in [1, 53, 80, 443, 3128, 3129, 8080, 9090, 65535] {
+            prop_assert!(before.listens(transport, port) >= after.listens(transport, port));
+            for to in
+                ["127.0.0.1", "127.0.0.2", "::1", "10.1.2.3", "10.200.0.1", "192.0.2.1", "fd00::1", "::ffff:10.1.2.3"]
+            {
+                let to = to.parse().expect("an address");
+                let (was, is) = (before.permits(transport, to, port), after.permits(transport, to, port));
+                prop_assert!(was >= is, "{to}:{port}");
+            }
+        }
+    }
+    Ok(())
+}
+
 fn check_init(
     spec: &Value,
     policy: &Policy,
@@ -170,7 +209,7 @@ fn check_init(
         let unshare =
             SeccompData { nr: 272, arch: Arch::X86_64.audit(), instruction_pointer: 0, args: [1 << 28, 0, 0, 0, 0, 0] };
         prop_assert!(after.answer(&unshare) >= Answer::Errno);
-        prop_assert_eq!(ports(confined.plan.as_ref(), CONNECT), Ports::These([policy.proxy_port()].into()));
+        check_connects(policy, confined)?;
     }
     Ok(())
 }
@@ -286,6 +325,7 @@ fn later_annotations_only_tighten() {
         let (Ok(before), Ok(after)) = (before, confine(&spec, Target::Init, &second, &host())) else { return Ok(()) };
         prop_assert!(after.plan.is_some() || before.plan.is_none());
         prop_assert!(after.expect.caps_zero >= before.expect.caps_zero);
+        check_packets(&before, &after)?;
         for right in [CONNECT, BIND] {
             let (was, is) = (ports(before.plan.as_ref(), right), ports(after.plan.as_ref(), right));
             prop_assert!(is.within(&was), "ports for {right}: {was:?} became {is:?}");

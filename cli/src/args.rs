@@ -46,7 +46,7 @@ Every ability is tried, not looked up: an operation is done once without and onc
 that is thrown away. So a vendor kernel that reports a version and lacks a part is seen. The result is remembered until \
 the next boot, in /run/zerocap/host.json, where root may write it; nothing else on the machine changes.
 
-A promise that is \"partly\" kept satisfies platform mode, never an explicit zerocap.io/require. Exit status 1 if a pod \
+A promise that is \"partly\" kept satisfies platform mode unless it is egress or inbound, and never an explicit zerocap.io/require. Exit status 1 if a pod \
 in platform mode would be refused here.";
 
 /// Confines containers by annotation: zero capabilities and a kernel-enforced sandbox for ordinary pods.

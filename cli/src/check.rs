@@ -153,10 +153,10 @@ fn abilities(found: &Abilities) -> Vec<Ability> {
             purpose: "not used by this version",
         },
         Ability {
-            name: "cgroup programs",
-            works: found.packet_programs,
-            detail: cgroup(found.cgroup).to_owned(),
-            purpose: "not used by this version (a packet fence)",
+            name: "packet fence",
+            works: found.packet_fence.works,
+            detail: packet_fence(found),
+            purpose: "promises egress, inbound, protocols; every start in platform mode; Linux 5.18",
         },
     ]
 }
@@ -184,6 +184,13 @@ fn listener(found: &Abilities) -> String {
     let flags = [(found.seccomp.wait_killable, "wait_killable"), (found.seccomp.sync_wake_up, "sync_wake_up")];
     let lacks: Vec<_> = flags.iter().filter(|(works, _)| !works).map(|(_, name)| (*name).to_owned()).collect();
     lacking(&lacks)
+}
+
+fn packet_fence(found: &Abilities) -> String {
+    match found.packet_fence.missing.as_str() {
+        "" => cgroup(found.cgroup).to_owned(),
+        missing => format!("{}; {missing}", cgroup(found.cgroup)),
+    }
 }
 
 const fn cgroup(cgroup: Cgroup) -> &'static str {

@@ -123,12 +123,21 @@ pub struct LastLayer {
     pub unix: bool,
     /// Only listed programs may run (`fs-execute`): no memory that can be executed as one.
     pub exec_listed: bool,
+    /// Datagram sockets are permitted in `platform`, where a packet fence judges what they send. Without `platform` they are anyway.
+    pub datagrams: bool,
 }
 
 impl Default for LastLayer {
     /// What a pod in platform mode gets: `general`, unix sockets, no listening.
     fn default() -> Self {
-        Self { preset: Preset::General, platform: true, listen: false, unix: true, exec_listed: false }
+        Self {
+            preset: Preset::General,
+            platform: true,
+            listen: false,
+            unix: true,
+            exec_listed: false,
+            datagrams: false,
+        }
     }
 }
 
@@ -149,6 +158,7 @@ impl LastLayer {
                 listen: bits & 2 != 0,
                 unix: bits & 4 != 0,
                 exec_listed: bits & 8 != 0,
+                datagrams: bits & 16 != 0,
             })
         })
     }
@@ -161,7 +171,7 @@ impl LastLayer {
     }
 
     fn bits(&self) -> usize {
-        [self.platform, self.listen, self.unix, self.exec_listed]
+        [self.platform, self.listen, self.unix, self.exec_listed, self.datagrams]
             .into_iter()
             .enumerate()
             .map(|(bit, on)| usize::from(on) << bit)
@@ -196,15 +206,16 @@ mod tests {
 
     #[test]
     fn the_bits_are_those_of_the_build_script() {
-        assert_eq!(tables::KNOBS, ["platform", "listen", "unix", "fs-execute"]);
+        assert_eq!(tables::KNOBS, ["platform", "listen", "unix", "fs-execute", "datagrams"]);
         for layer in LastLayer::all() {
             let knobs = layer.knobs();
             assert_eq!(knobs.contains(&"platform"), layer.platform);
             assert_eq!(knobs.contains(&"listen"), layer.listen);
             assert_eq!(knobs.contains(&"unix"), layer.unix);
             assert_eq!(knobs.contains(&"fs-execute"), layer.exec_listed);
+            assert_eq!(knobs.contains(&"datagrams"), layer.datagrams);
         }
-        assert_eq!(LastLayer::all().count(), 16 * Preset::ALL.len());
+        assert_eq!(LastLayer::all().count(), 32 * Preset::ALL.len());
     }
 
     #[test]

@@ -45,8 +45,14 @@ fn runs_alike(layer: LastLayer, program: &str, args: &[&str]) {
     assert_eq!(filtered, bare, "{program} {args:?}");
 }
 
-const DEFAULT: LastLayer =
-    LastLayer { preset: Preset::General, platform: true, listen: false, unix: true, exec_listed: false };
+const DEFAULT: LastLayer = LastLayer {
+    preset: Preset::General,
+    platform: true,
+    listen: false,
+    unix: true,
+    exec_listed: false,
+    datagrams: false,
+};
 
 #[test]
 fn shells() {

@@ -16,6 +16,7 @@
 //! | ZC09xx | [`node`]: state directory, files, command line |
 //! | ZC10xx | [`filter`]: profiles and filters of `zerocap seccomp` |
 //! | ZC11xx | [`install`]: the installation on a node |
+//! | ZC12xx | [`fence`]: the packet fence |
 
 use std::fmt;
 
@@ -41,6 +42,7 @@ macro_rules! codes {
 
 pub mod annotation;
 pub mod engine;
+pub mod fence;
 pub mod filter;
 pub mod floor;
 pub mod handover;
@@ -108,6 +110,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         node::ENTRIES,
         filter::ENTRIES,
         install::ENTRIES,
+        fence::ENTRIES,
     ]
     .into_iter()
     .flatten()

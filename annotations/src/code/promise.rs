@@ -8,10 +8,10 @@ codes! {
         example: "egress is not kept: Landlock TCP (ABI 4, Linux 6.7) is missing",
     }
     ONLY_PARTLY = "ZC0502" {
-        title: "a required promise is only partly kept",
-        cause: "zerocap.io/require names the promise, and an explicit require is satisfied only by a promise that is fully kept.",
-        cure: "Remove the promise from zerocap.io/require to accept what the report says, or run the pod where the missing feature exists.",
-        example: "require: egress on a node without the packet fence",
+        title: "a promise that must be fully kept is only partly",
+        cause: "The promise must be fully kept: zerocap.io/require names it, or it is egress or inbound, of which platform mode accepts no half.",
+        cure: "Run the pod where the missing feature exists, or name with zerocap.io/require the promises that you need, without this one.",
+        example: "egress on a node without the packet fence",
     }
     NOT_ASKED = "ZC0503" {
         title: "a required promise is not part of the policy",

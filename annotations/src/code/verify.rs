@@ -67,4 +67,10 @@ codes! {
         cure: "Report the kernel's version.",
         example: "Landlock not applied, expected applied",
     }
+    PACKET_FENCE = "ZC0712" {
+        title: "parked process is outside of its packet fence",
+        cause: "The process is not in the cgroup that the container's packet fence is on, or a program of the fence is not attached.",
+        cure: "Report the engine, its version and the node's cgroup set-up.",
+        example: "the process is in the cgroup /, its packet fence is on /zerocap-k8s.io-4711",
+    }
 }

@@ -3,14 +3,20 @@
 mod bits;
 mod files;
 
+use std::collections::BTreeSet;
+
 pub(super) use bits::{fs, net, scope};
 use zerocap_plan::{Landlock, PathRule, PortRule};
 
 use super::Target;
 use super::facts::Facts;
+use super::packets::PacketRules;
 use crate::host::Host;
-use crate::knob::{Listen, Unix};
+use crate::knob::{Listen, Transport, Unix};
 use crate::policy::Policy;
+
+/// More ports than this are left to the packet fence: Landlock takes a rule for each.
+const MAX_CONNECT_PORTS: usize = 64;
 
 /// A ruleset, and the connect that it must refuse.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,26 +26,54 @@ pub(super) struct Compiled {
 }
 
 /// What of the policy Landlock can keep on this host; `None` where that is nothing.
-pub(super) fn compile(policy: &Policy, host: &Host, facts: &Facts<'_>, target: Target<'_>) -> Option<Compiled> {
+pub(super) fn compile(
+    policy: &Policy,
+    host: &Host,
+    facts: &Facts<'_>,
+    target: Target<'_>,
+    packets: Option<&PacketRules>,
+) -> Option<Compiled> {
     let mut ruleset = Landlock::default();
-    ports(policy, host, &mut ruleset);
+    let connect = connect_ports(policy, packets);
+    ports(policy, host, connect.as_ref(), &mut ruleset);
     scopes(policy, host, facts, target, &mut ruleset);
     files::compile(policy, host, facts, &mut ruleset);
     if ruleset.handled_fs | ruleset.handled_net | ruleset.scoped == 0 {
         return None;
     }
     let tests_connect = ruleset.handled_net & net::CONNECT_TCP != 0;
-    let forbidden = if policy.proxy_port() == 1 { 2 } else { 1 };
-    Some(Compiled { ruleset, forbidden_connect: tests_connect.then_some(forbidden) })
+    let forbidden = connect.and_then(|permitted| (1..=u16::MAX).find(|port| !permitted.contains(port)));
+    Some(Compiled { ruleset, forbidden_connect: forbidden.filter(|_| tests_connect) })
 }
 
-/// TCP: connect to the proxy's port, bind to the ports of `listen`. Landlock knows ports only, not addresses.
-fn ports(policy: &Policy, host: &Host, ruleset: &mut Landlock) {
+/// The ports that may be connected to on some address: the proxy's, and those that the packet fence permits on the addresses
+/// that it permits them for. `None` where they are too many for a second layer. Without a packet fence nothing but the proxy's:
+/// Landlock would open a port on every address.
+fn connect_ports(policy: &Policy, packets: Option<&PacketRules>) -> Option<BTreeSet<u16>> {
+    let mut ports = BTreeSet::from([policy.proxy_port()]);
+    for allow in packets.iter().flat_map(|rules| &rules.allow).filter(|allow| allow.transport == Transport::Tcp) {
+        let (first, last) = allow.ports;
+        if usize::from(last - first) >= MAX_CONNECT_PORTS {
+            return None;
+        }
+        ports.extend(first..=last);
+    }
+    Some(ports).filter(|ports| ports.len() <= MAX_CONNECT_PORTS)
+}
+
+/// TCP: connect to these ports, bind to the ports of `listen`. Landlock knows ports only, not addresses.
+fn ports(policy: &Policy, host: &Host, connect: Option<&BTreeSet<u16>>, ruleset: &mut Landlock) {
     if !policy.platform() {
         return;
     }
     ruleset.handled_net = host.landlock.net & (net::BIND_TCP | net::CONNECT_TCP);
-    let mut rules = vec![PortRule { port: policy.proxy_port(), access: net::CONNECT_TCP }];
+    let mut rules: Vec<PortRule> = match connect {
+        Some(ports) => ports.iter().map(|port| PortRule { port: *port, access: net::CONNECT_TCP }).collect(),
+        None => {
+            ruleset.handled_net &= !net::CONNECT_TCP;
+            Vec::new()
+        }
+    };
     match policy.listen() {
         Listen::Any => ruleset.handled_net &= !net::BIND_TCP,
         Listen::Ports(ports) => rules.extend(ports.iter().map(|port| PortRule { port: *port, access: net::BIND_TCP })),

@@ -10,6 +10,7 @@ use zerocap_plan::{CookieSite, Filter, Insn};
 use zerocap_seccomp::preset::{self, LastLayer};
 use zerocap_seccomp::{Action, Arch, Gate, LAUNCHER_CALLS, oci};
 
+use super::packets::PacketRules;
 use super::{Target, custom};
 use crate::code;
 use crate::error::ZcError;
@@ -37,9 +38,15 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    pub(super) fn of(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Result<Self, ZcError> {
+    pub(super) fn of(
+        spec: &Value,
+        target: Target<'_>,
+        policy: &Policy,
+        host: &Host,
+        packets: Option<&PacketRules>,
+    ) -> Result<Self, ZcError> {
         let launcher = target != Target::Sandbox;
-        let last = last_layers(policy);
+        let last = last_layers(policy, packets);
         if last.iter().all(|layer| !layer.preset.keeps_platform()) && policy.unix() == Unix::None {
             return Err(ZcError::new(
                 code::profile::NO_BUILTIN,
@@ -160,12 +167,15 @@ fn stands_for_none(own: &Value) -> bool {
 }
 
 /// The built-in filters that the policy selects, without those that another one stands for.
-pub(super) fn last_layers(policy: &Policy) -> Vec<LastLayer> {
+///
+/// Datagram sockets can exist where the packet fence keeps their datagrams to the `udp://` entries, and nowhere else.
+pub(super) fn last_layers(policy: &Policy, packets: Option<&PacketRules>) -> Vec<LastLayer> {
     let layer = |preset| LastLayer {
         preset,
         platform: policy.platform(),
         listen: !matches!(policy.listen(), Listen::Ports(ports) if ports.is_empty()),
         unix: policy.unix() != Unix::None,
+        datagrams: packets.is_some_and(PacketRules::datagrams),
         exec_listed: policy.settings().fs_execute.is_some(),
     };
     policy.presets().strictest().map(|preset| layer(preset.built_in())).collect()

@@ -6,6 +6,7 @@ mod landlock;
 mod layers;
 mod mounts;
 mod namespaces;
+mod packets;
 mod process;
 mod promises;
 mod refuse;
@@ -22,6 +23,7 @@ use crate::policy::Policy;
 use crate::report::{Change, Report, Setting, TargetKind};
 use facts::Facts;
 use layers::Layers;
+pub use packets::{Allow, PacketRules};
 
 /// Which process is to be confined.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +70,8 @@ pub struct Confinement {
     pub spec: Value,
     /// What the launcher does; `None` where there is no launcher.
     pub plan: Option<LaunchPlan>,
+    /// The rules of the container's packet fence; `None` where it gets none. Those of its first process hold for its execs.
+    pub packets: Option<PacketRules>,
     /// What the parked process must show.
     pub expect: Expect,
     /// What is enforced, promise by promise.
@@ -95,6 +99,9 @@ pub struct Expect {
     pub own_ipc_ns: bool,
     /// The launcher must report a Landlock domain.
     pub landlock: bool,
+    /// The process is inside of the container's packet fence.
+    #[serde(default)]
+    pub packet_fence: bool,
     /// The process must be the launcher, with stdio and the hand-over's descriptors only.
     pub launcher: bool,
 }
@@ -123,8 +130,11 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
     }
     refuse::over_launcher(&facts, target)?;
 
-    let mut layers = Layers::of(spec, target, policy, host)?;
-    let landlock = if sandbox { None } else { landlock::compile(policy, host, &facts, target) };
+    // A program of this machine has no cgroup of its own.
+    let fenced = policy.platform() && !sandbox && target.in_container() && host.packet_fence.works;
+    let packets = fenced.then(|| PacketRules::of(policy));
+    let mut layers = Layers::of(spec, target, policy, host, packets.as_ref())?;
+    let landlock = if sandbox { None } else { landlock::compile(policy, host, &facts, target, packets.as_ref()) };
     let promises = promises::table(policy, host, &facts, target, landlock.as_ref());
     promises::require(&promises)?;
 
@@ -134,11 +144,12 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
         custom::notes(policy, &mut notes);
     }
     let spec = rewrite(spec, target, policy, host, &facts, &mut layers, &mut changes, &mut notes);
-    let expect = expect(policy, &facts, target, &layers, landlock.is_some());
+    let mut expect = expect(policy, &facts, target, &layers, landlock.is_some());
+    expect.packet_fence = fenced;
     let plan = plan(target, layers, landlock)?;
 
     let report = Report { promises, changes, notes, active: true, ..empty_report(target, policy, host) };
-    Ok(Confinement { spec, plan, expect, report })
+    Ok(Confinement { spec, plan, packets, expect, report })
 }
 
 fn untouched(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Confinement {
@@ -149,6 +160,7 @@ fn untouched(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> 
     Confinement {
         spec: spec.clone(),
         plan: None,
+        packets: None,
         expect: Expect::default(),
         report: Report { promises: promises::not_asked(policy), ..empty_report(target, policy, host) },
     }
@@ -224,6 +236,7 @@ fn expect(policy: &Policy, facts: &Facts<'_>, target: Target<'_>, layers: &Layer
         own_pid_ns: facts.own_pid(),
         own_ipc_ns: policy.platform() && target != Target::Sandbox && target.in_container(),
         landlock,
+        packet_fence: false,
         launcher: target != Target::Sandbox,
     }
 }

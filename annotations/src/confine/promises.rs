@@ -11,7 +11,7 @@ use super::{Target, custom};
 use crate::code;
 use crate::error::ZcError;
 use crate::host::Host;
-use crate::knob::{Level, Listen, Preset, Require, Unix};
+use crate::knob::{Level, Listen, Preset, Require, Transport, Unix};
 use crate::policy::Policy;
 use crate::promise::Promise;
 use crate::report::{Fence, FenceReport, PromiseReport, State};
@@ -87,9 +87,12 @@ pub(super) fn not_asked(policy: &Policy) -> Vec<PromiseReport> {
 
 fn finish(promise: Promise, row: Row, require: &Require, target: Target<'_>) -> PromiseReport {
     let level = match (require.level(promise), row.state) {
-        (Level::Partly, State::NotAsked) => Level::Nothing,
+        // What the mode demands, it demands of what the policy asks for.
+        (_, State::NotAsked) if *require == Require::Mode => Level::Nothing,
         // The pause container keeps what it can; the promises are made to the containers.
         _ if target == Target::Sandbox => Level::Nothing,
+        // There is no packet fence to be had, and who starts a program by hand reads the report.
+        (Level::Fully, _) if *require == Require::Mode && !target.in_container() => Level::Partly,
         (level, _) => level,
     };
     PromiseReport { promise, state: row.state, required: level, fences: row.fences, reason: row.reasons.join("; ") }
@@ -108,8 +111,10 @@ pub(super) fn require(promises: &[PromiseReport]) -> Result<(), ZcError> {
             ),
             (_, State::Partly) => ZcError::new(
                 code::promise::ONLY_PARTLY,
-                format!("require names {promise}, which is only partly kept: {reason}"),
-                format!("remove {promise} from require to accept that, or run the pod where it is fully kept"),
+                format!("{promise} must be fully kept, and is only partly: {reason}"),
+                format!(
+                    "run the pod where it is fully kept, or accept that by naming the other promises with zerocap.io/require, without {promise}"
+                ),
             ),
             (_, State::NotKept) if *promise == Promise::Files => ZcError::new(
                 code::promise::NO_LANDLOCK,
@@ -185,7 +190,8 @@ impl View<'_> {
 
     /// Whether a preset refuses this call whatever its arguments.
     fn refuses(&self, call: &str) -> bool {
-        last_layers(self.policy).iter().any(|layer| refused_names(layer).contains(&call))
+        // Datagrams change no name.
+        last_layers(self.policy, None).iter().any(|layer| refused_names(layer).contains(&call))
     }
 
     fn sandbox(&self) -> bool {
@@ -209,24 +215,69 @@ impl View<'_> {
     fn egress(&self) -> Row {
         let mut row = Row::kept();
         let connect = self.handled_net & net::CONNECT_TCP != 0;
-        row.fence(Fence::PacketFence, false, "not in this version");
-        row.fence(
-            Fence::LandlockTcp,
-            connect,
-            if connect { format!("connect to port {} only", self.policy.proxy_port()) } else { String::new() },
-        );
-        row.fence(Fence::Seccomp, true, "no datagrams, no Fast Open");
+        let egress = self.policy.settings().egress.as_ref();
+        let listed = match egress {
+            Some(egress) => format!("the loopback proxy and {egress}"),
+            None => "the loopback proxy".to_owned(),
+        };
+        self.packet_fence(&mut row, &listed);
+        let only = match egress {
+            _ if self.fenced() && (egress.is_some() || !self.policy.listen().is_none()) => {
+                "connect to the listed ports only".to_owned()
+            }
+            _ => format!("connect to port {} only", self.policy.proxy_port()),
+        };
+        row.fence(Fence::LandlockTcp, connect, if connect { only } else { String::new() });
+        let datagrams =
+            egress.is_some_and(|all| all.0.iter().any(|to| to.transport == Transport::Udp)) && self.fenced();
+        row.fence(Fence::Seccomp, true, if datagrams { "no Fast Open" } else { "no datagrams, no Fast Open" });
         if self.sandbox() {
             row.partly("the pause container has no launcher, so no Landlock");
+        } else if self.fenced() {
+            // Kept.
         } else if connect {
             row.partly(format!(
-                "port {} is reachable on any address, not only on loopback, until there is a packet fence",
-                self.policy.proxy_port()
+                "port {} is reachable on any address, not only on loopback: {}",
+                self.policy.proxy_port(),
+                self.no_fence()
             ));
+            if egress.is_some() {
+                row.partly(
+                    "the destinations of egress are not opened: Landlock would open their ports on every address",
+                );
+            }
         } else {
-            row.not_kept(format!("Landlock TCP (ABI 4, Linux 6.7) is missing{}", self.found()));
+            row.not_kept(format!(
+                "{}, and Landlock TCP (ABI 4, Linux 6.7) is missing{}",
+                self.no_fence(),
+                self.found()
+            ));
         }
         row
+    }
+
+    /// Whether the process is inside of a packet fence.
+    fn fenced(&self) -> bool {
+        self.host.packet_fence.works && !self.sandbox() && self.target.in_container()
+    }
+
+    fn no_fence(&self) -> String {
+        if !self.target.in_container() {
+            return "a program outside of a container has no packet fence".to_owned();
+        }
+        match self.host.packet_fence.missing.as_str() {
+            "" => "the packet fence (cgroup programs and a cgroup v2 tree, Linux 5.18) cannot be had".to_owned(),
+            missing => format!("the packet fence (Linux 5.18) cannot be had: {missing}"),
+        }
+    }
+
+    fn packet_fence(&self, row: &mut Row, does: &str) {
+        let fenced = self.fenced();
+        let why_not = || match self.target {
+            Target::Init | Target::Exec { .. } => self.host.packet_fence.missing.clone(),
+            Target::Sandbox | Target::Machine { .. } => String::new(),
+        };
+        row.fence(Fence::PacketFence, fenced, if fenced { does.to_owned() } else { why_not() });
     }
 
     fn protocols(&self) -> Row {
@@ -236,6 +287,7 @@ impl View<'_> {
             true,
             "socket families, types, protocols and options; no io_uring; the native ABI only",
         );
+        self.packet_fence(&mut row, "TCP and UDP sockets only; no options that redirect packets");
         if self.sandbox() {
             row.partly("the pause container has the OCI layer only, which refuses by name");
         }
@@ -245,7 +297,8 @@ impl View<'_> {
     fn inbound(&self) -> Row {
         let mut row = Row::kept();
         let bind = self.handled_net & net::BIND_TCP != 0;
-        row.fence(Fence::PacketFence, false, "not in this version");
+        let listen = self.policy.listen();
+        self.packet_fence(&mut row, &format!("nobody reaches any port but those of listen ({listen})"));
         if self.refuses("listen") {
             row.fence(Fence::Seccomp, true, "listen and accept are refused");
             row.fence(Fence::LandlockTcp, bind, if bind { "no bind" } else { "" });
@@ -260,11 +313,17 @@ impl View<'_> {
             return row;
         }
         row.fence(Fence::Seccomp, false, "listen and accept are permitted");
-        match self.policy.listen() {
+        match listen {
             Listen::Ports(_) if bind => {
-                row.fence(Fence::LandlockTcp, true, format!("bind to {} only", self.policy.listen()));
-                row.partly("listen without bind takes a free port, which is reachable until there is a packet fence");
+                row.fence(Fence::LandlockTcp, true, format!("bind to {listen} only"));
+                if !self.fenced() {
+                    row.partly(format!(
+                        "listen without bind takes a free port, which is reachable: {}",
+                        self.no_fence()
+                    ));
+                }
             }
+            Listen::Ports(_) if self.fenced() => row.fence(Fence::LandlockTcp, false, ""),
             Listen::Ports(_) => {
                 row.fence(Fence::LandlockTcp, false, "");
                 row.partly(format!(
@@ -274,7 +333,9 @@ impl View<'_> {
             }
             Listen::Any => {
                 row.fence(Fence::LandlockTcp, false, "listen is *");
-                row.partly("listen is *: every port can be listened on, the proxy's among them");
+                if !self.fenced() {
+                    row.partly("listen is *: every port can be listened on, the proxy's among them");
+                }
             }
         }
         row

@@ -43,7 +43,7 @@ pub struct Destination {
     pub ports: (u16, u16),
 }
 
-/// The destinations of one pod or container. Parsed; not enforced by this version.
+/// The destinations of one pod or container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Egress(pub BTreeSet<Destination>);
@@ -125,8 +125,9 @@ impl KnobValue for Egress {
         fewer_is_stricter(self.0.is_subset(&other.0), other.0.is_subset(&self.0))
     }
 
+    /// Addresses are, by the packet fence. Names are not: that takes a resolver.
     fn enforced(&self) -> bool {
-        false
+        self.0.iter().all(|destination| matches!(destination.peer, Peer::Network(..)))
     }
 }
 

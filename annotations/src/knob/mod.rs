@@ -223,7 +223,7 @@ impl Knob {
             Knob::Unix => "container in platform mode, else any",
             Knob::FdOpen => "stdio",
             Knob::FdAllow => "any",
-            Knob::Require => "all of the mode's, at least partly kept",
+            Knob::Require => "all of the mode's: egress and inbound fully, the others at least partly kept",
             Knob::Mode => "enforce",
             Knob::SeccompDeny | Knob::SeccompAllow | Knob::FsRead | Knob::FsWrite | Knob::FsExecute | Knob::Policy => {
                 "none"

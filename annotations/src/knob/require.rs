@@ -15,9 +15,9 @@ use crate::promise::Promise;
 pub enum Level {
     /// Nothing: the report says what is missing.
     Nothing,
-    /// At least partly: what holds for every promise of the mode where `require` is not written.
+    /// At least partly: what holds for most promises of the mode where `require` is not written.
     Partly,
-    /// Fully: what an explicit `require` demands.
+    /// Fully: what an explicit `require` demands, and the mode for `egress` and `inbound`.
     Fully,
 }
 
@@ -25,7 +25,8 @@ pub enum Level {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Require {
-    /// Not written: every promise that the policy asks for, at least partly.
+    /// Not written: every promise that the policy asks for. Those about the network fully, the others at least partly: what they
+    /// lack is in the report.
     #[default]
     Mode,
     /// These, fully; the others are only reported.
@@ -36,6 +37,7 @@ impl Require {
     /// What is demanded of a promise that the policy asks for.
     pub fn level(&self, promise: Promise) -> Level {
         match self {
+            Self::Mode if matches!(promise, Promise::Egress | Promise::Inbound) => Level::Fully,
             Self::Mode => Level::Partly,
             Self::Promises(named) if named.contains(&promise) => Level::Fully,
             Self::Promises(_) => Level::Nothing,
@@ -67,7 +69,7 @@ impl KnobValue for Require {
 impl fmt::Display for Require {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mode => f.write_str("all, at least partly"),
+            Self::Mode => f.write_str("egress and inbound fully, the others at least partly"),
             Self::Promises(promises) => list::join(f, promises),
         }
     }
@@ -93,6 +95,7 @@ mod tests {
         let one = Require::Promises([Promise::Egress].into());
         assert_eq!(all.compare(&Require::Mode), Some(Ordering::Greater));
         assert_eq!(all.compare(&one), Some(Ordering::Greater));
-        assert_eq!(one.compare(&Require::Mode), None);
+        assert_eq!(one.compare(&Require::Mode), Some(Ordering::Less));
+        assert_eq!(Require::Promises([Promise::Files].into()).compare(&Require::Mode), None);
     }
 }

@@ -139,6 +139,19 @@ impl Policy {
         self.host_pid
     }
 
+    /// A policy of these values, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_settings(settings: Settings) -> Self {
+        Self {
+            container: String::new(),
+            settings,
+            sources: BTreeMap::new(),
+            differences: Vec::new(),
+            host_network: false,
+            host_pid: false,
+        }
+    }
+
     /// The values that hold where nobody writes a knob, for a mode.
     pub(crate) fn defaults(mode: NetworkEnforcement) -> Settings {
         let platform = mode == NetworkEnforcement::Platform;

@@ -9,7 +9,7 @@ pub mod snapshot;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use zerocap_annotations::{EngineTraits, Floor, Host, HostArch, LandlockAbilities, PodPolicy};
+use zerocap_annotations::{EngineTraits, Floor, Host, HostArch, LandlockAbilities, PacketFence, PodPolicy};
 
 /// The config.json of a restricted pod's container, as containerd 2.1 wrote it.
 pub fn workload_spec() -> Value {
@@ -33,6 +33,7 @@ pub fn host() -> Host {
     Host {
         kernel: "6.18.0".into(),
         landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
+        packet_fence: PacketFence::works(),
         arch: HostArch::X86_64,
         engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
         launcher_dir: "/run/zerocap/launcher".into(),

@@ -81,7 +81,7 @@ impl Question {
                 None => Floor::none(),
             },
             host: match arguments.host.to_str() {
-                Some("this") => this_host::host(&arguments.engine)?,
+                Some("this") => this_host::as_for_root(&arguments.engine)?,
                 _ => input::json_or_toml(&arguments.host)?,
             },
         })

@@ -88,13 +88,8 @@ pub struct Open {
     pub newer_kernel: bool,
 }
 
-const ANY_ADDRESS: &str = "a Landlock port rule knows no addresses; the packet fence will close it";
-
 /// All open ways.
 pub const OPEN: &[Open] = &[
-    Open { name: "proxy_port_elsewhere4", reason: ANY_ADDRESS, newer_kernel: false },
-    Open { name: "proxy_port_elsewhere6", reason: ANY_ADDRESS, newer_kernel: false },
-    Open { name: "proxy_port_mapped", reason: ANY_ADDRESS, newer_kernel: false },
     Open {
         name: "shared_volume",
         reason: "Landlock's right to resolve unix sockets is missing (ABI 9)",

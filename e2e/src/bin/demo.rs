@@ -138,11 +138,6 @@ fn attacks(runc: &Verdicts, zerocap: &Verdicts) {
         SHOWN.iter().filter(|(name, _)| verdicts.get(*name).is_some_and(Verdict::succeeded)).count()
     };
     println!("\n{} of {} get through under runc, {} under zerocap.", through(runc), SHOWN.len(), through(zerocap));
-    if zerocap.get("proxy_port_elsewhere4").is_some_and(Verdict::succeeded) {
-        println!(
-            "The last one is known: a Landlock port rule holds on every address. The report says \"partly\" until there is a packet fence."
-        );
-    }
 }
 
 /// What must work, each with how it was seen to.

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod confined;
+mod fence;
 mod floor;
 mod frozen;
 mod handover;
@@ -164,6 +165,7 @@ fn main() -> ExitCode {
     frozen::add(&mut suite);
     floor::add(&mut suite);
     handover::add(&mut suite);
+    fence::add(&mut suite);
     often::add(&mut suite);
     over::add(&mut suite);
     presets::add(&mut suite);

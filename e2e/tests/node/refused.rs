@@ -31,7 +31,7 @@ const TABLE: &[Row] = &[
     ("no_such_policy", |p| p.platform().annotate("zerocap.io/policy", "nobody-wrote-it"), "ZC0209"),
     ("host_network", |p| p.platform().host_network(), "ZC0304"),
     ("privileged", |p| p.platform().privileged(), "ZC0305"),
-    ("promise_only_partly_kept", |p| p.platform().annotate("zerocap.io/require", "egress"), "ZC0502"),
+    ("promise_only_partly_kept", |p| p.platform().annotate("zerocap.io/require", "neighbours"), "ZC0502"),
 ];
 
 pub fn add(suite: &mut Suite) {

@@ -27,12 +27,13 @@ fn report(node: &Node, handler: &str) -> TestResult {
         entry["state"].as_str().map(str::to_lowercase)
     };
     ensure_eq!(promise("privileges"), Some("kept".to_owned()), "privileges in {text}");
-    // Honest about the way that is open until there is a packet fence.
-    ensure_eq!(promise("egress"), Some("partly".to_owned()), "egress in {text}");
-    ensure!(text.contains("any address"), "the report does not say what is open: {text}");
+    ensure_eq!(promise("egress"), Some("kept".to_owned()), "egress in {text}");
+    ensure_eq!(promise("inbound"), Some("kept".to_owned()), "inbound in {text}");
+    // Honest about what a shared volume leaves open.
+    ensure_eq!(promise("neighbours"), Some("partly".to_owned()), "neighbours in {text}");
     let table = String::from_utf8_lossy(&node.exec(&["zerocap", "status", &main.id])?.stdout).into_owned();
     let row = table.lines().find(|l| l.trim_start().starts_with("egress")).unwrap_or_default();
-    ensure!(row.contains("partly"), "the table does not say that egress is partly kept: {table}");
+    ensure!(row.contains("packet fence"), "the table does not say what keeps egress: {table}");
     Ok(())
 }
 

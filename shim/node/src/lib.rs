@@ -2,6 +2,7 @@
 //!
 //! * [`kernel`]: what this kernel can enforce, found by trying it, remembered until the next boot;
 //! * [`state`]: the directory in which the shim keeps a container's policy, report and original spec;
+//! * [`fence`]: where a packet fence is;
 //! * [`floor`]: the administrator's floor file;
 //! * [`engine`]: in what the engines differ.
 //!
@@ -9,6 +10,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod fence;
 mod files;
 pub mod floor;
 pub mod kernel;

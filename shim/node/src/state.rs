@@ -5,6 +5,7 @@
 //! | `layout` | version of this layout | when the directory is made |
 //! | `policy.json` | the pod's policy as frozen at its sandbox (sandbox containers only) | the shim, at Create |
 //! | `config.original.json` | the container's config.json as containerd wrote it | the shim, at Create |
+//! | `fence.json` | where the container's packet fence is | the shim, at Create |
 //! | `report.json` | the enforcement report | the shim, at Create and after verification |
 //!
 //! Directories have mode 0700 (but the root, below which the launcher lies: containers' users must pass it), files 0600;
@@ -45,11 +46,13 @@ pub enum Document {
     Report,
     /// config.json as containerd wrote it.
     OriginalConfig,
+    /// Where the packet fence is.
+    Fence,
 }
 
 impl Document {
     /// Every document.
-    pub const ALL: [Self; 3] = [Self::Policy, Self::Report, Self::OriginalConfig];
+    pub const ALL: [Self; 4] = [Self::Policy, Self::Report, Self::OriginalConfig, Self::Fence];
 
     /// The file's name.
     pub const fn file_name(self) -> &'static str {
@@ -57,6 +60,7 @@ impl Document {
             Self::Policy => "policy.json",
             Self::Report => "report.json",
             Self::OriginalConfig => "config.original.json",
+            Self::Fence => "fence.json",
         }
     }
 }

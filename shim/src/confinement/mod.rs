@@ -4,6 +4,7 @@
 //! and Exec the parked launcher is verified before it may go on. What is decided is decided in
 //! `zerocap-annotations`; here are only the reads and writes around it.
 
+mod fence;
 mod launcher;
 mod parked;
 mod pause;
@@ -11,7 +12,7 @@ mod policies;
 mod report;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use command_fds::FdMapping;
 use serde_json::Value;
@@ -20,11 +21,15 @@ use zerocap_node::state::{Document, StateDir, Store};
 
 use crate::handover::{Handover, Identity, free_mount_point, in_place};
 use crate::status::TaskError;
+pub(crate) use fence::remove as remove_fence;
+use fence::{Fence, Loading};
 use launcher::Launcher;
 pub(crate) use policies::{FloorOptions, Policies};
 
 /// A confined container, or a confined sandbox.
 pub(crate) struct Confined {
+    /// The container's name among all of the node.
+    name: String,
     /// The spec as containerd wrote it: what execs are confined by.
     original: Value,
     policy: Policy,
@@ -38,6 +43,8 @@ pub(crate) struct Confined {
     /// What the first process must show.
     expect: Expect,
     init: Mutex<Option<Start>>,
+    /// Set when the container was created, if it is to have one.
+    fence: OnceLock<Fence>,
 }
 
 /// One start under way: the hand-over with the launcher, and what it must show.
@@ -52,6 +59,8 @@ pub(crate) struct Prepared {
     pub(crate) confined: Option<Confined>,
     /// What the engine has to hand to the launcher.
     pub(crate) fds: Vec<FdMapping>,
+    /// The packet fence, which is loaded meanwhile.
+    fence: Option<Loading>,
     undo: Undo,
 }
 
@@ -65,6 +74,7 @@ struct Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         let Some(state) = &self.state else { return };
+        fence::remove(state);
         remove(state);
         // The next attempt with this bundle must not take our spec for containerd's.
         if let Some((bundle, bytes)) = &self.config
@@ -90,8 +100,17 @@ impl Prepared {
         init.and_then(|init| init.as_ref().map(Start::marks)).unwrap_or_default()
     }
 
+    /// Puts the packet fence around the first process, before it runs anything.
+    pub(crate) fn fence(&mut self, pid: i32) -> Result<(), ZcError> {
+        let (Some(loading), Some(confined)) = (self.fence.take(), &self.confined) else { return Ok(()) };
+        let fence = loading.around(pid, &confined.name, &confined.state)?;
+        // It is asked for once.
+        let _ = confined.fence.set(fence);
+        Ok(())
+    }
+
     fn plain() -> Self {
-        Self { confined: None, fds: Vec::new(), undo: Undo { state: None, config: None } }
+        Self { confined: None, fds: Vec::new(), fence: None, undo: Undo { state: None, config: None } }
     }
 }
 
@@ -143,7 +162,9 @@ impl Policies {
         let bytes = serde_json::to_vec(&confinement.spec).map_err(|error| write_failed(&error.into()))?;
         undo.config = Some((request.bundle.to_owned(), request.bytes.to_owned()));
         write_config(request.bundle, &bytes)?;
+        let fence = confinement.packets.map(Loading::begin).transpose()?;
         let confined = Confined {
+            name: format!("{}-{}", self.namespace(), request.id),
             original: request.spec,
             policy,
             host,
@@ -153,8 +174,9 @@ impl Policies {
             report: Mutex::new(confinement.report),
             expect: confinement.expect,
             init: Mutex::new(init),
+            fence: OnceLock::new(),
         };
-        Ok(Prepared { confined: Some(confined), fds, undo })
+        Ok(Prepared { confined: Some(confined), fds, fence, undo })
     }
 }
 
@@ -195,8 +217,9 @@ impl Confined {
         self.init.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Removes what is kept on disk: the container is gone.
+    /// Removes the packet fence and what is kept on disk: the container is gone.
     pub(crate) fn forget(&self) {
+        fence::remove(&self.state);
         remove(&self.state);
     }
 }

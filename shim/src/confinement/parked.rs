@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use zerocap_annotations::ZcError;
+use zerocap_annotations::report::Verified as Row;
 use zerocap_plan::record::Ready;
 
-use super::{Confined, Start};
+use super::{Confined, Start, fence};
 use crate::handover::{Death, Identity, Verified};
 use crate::reaper::ExitWatch;
 
@@ -20,6 +21,8 @@ pub(crate) struct Cleared {
     ready: Ready,
     launcher: Identity,
     verified: Verified,
+    /// What was seen of the packet fence.
+    fence: Option<Row>,
 }
 
 impl Start {
@@ -42,19 +45,28 @@ impl Start {
 }
 
 impl Confined {
-    /// Asks the kernel about a parked launcher.
+    /// Takes a parked launcher into the packet fence, and asks the kernel about it.
     pub(crate) fn clear(&self, start: Start, ready: Ready, pid: i32) -> Result<Cleared, ZcError> {
         let launcher = self.launcher_identity()?;
         let verified = start.handover.verify(pid, &ready, &start.expect, launcher)?;
-        Ok(Cleared { start, ready, launcher, verified })
+        let fence = if start.expect.packet_fence {
+            let fence = self.fence.get().ok_or_else(fence::missing)?;
+            fence.take_in(pid)?;
+            Some(fence.holds(pid)?)
+        } else {
+            None
+        };
+        Ok(Cleared { start, ready, launcher, verified, fence })
     }
 
     /// Lets a cleared launcher go, and waits until it is the workload.
     pub(crate) async fn go(&self, cleared: Cleared, pid: i32, watch: ExitWatch) -> Result<(), ZcError> {
-        let Cleared { start, ready, launcher, verified } = cleared;
+        let Cleared { start, ready, launcher, verified, fence } = cleared;
         let expect = start.expect;
         start.handover.go(pid, &ready, launcher, Instant::now() + LIMIT, death(Some(watch))).await?;
-        self.record(crate::handover::rows(&verified, &expect));
+        let mut rows = crate::handover::rows(&verified, &expect);
+        rows.extend(fence);
+        self.record(rows);
         Ok(())
     }
 }

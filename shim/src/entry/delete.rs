@@ -16,6 +16,7 @@ use super::socket::path_of;
 use zerocap_node::state::Store;
 
 use crate::bundle::{self, Leftover};
+use crate::confinement::remove_fence;
 use crate::engine::Engine;
 use crate::events::timestamp;
 use crate::reaper::Reaper;
@@ -37,10 +38,9 @@ pub(super) fn run(flags: &Flags) -> Result<Vec<u8>> {
         .block_on(delete(flags, &directory))?;
     mounts::unmount_all(&directory.join(bundle::ROOTFS)).context("cannot unmount the rootfs")?;
     remove_dead_socket(&directory);
-    Store::of_node()
-        .container(&flags.namespace, &flags.id)
-        .and_then(|state| state.remove())
-        .context("cannot remove the container's state")?;
+    let state = Store::of_node().container(&flags.namespace, &flags.id).context("cannot name the container's state")?;
+    remove_fence(&state);
+    state.remove().context("cannot remove the container's state")?;
     DeleteResponse {
         pid: u32::try_from(pid).unwrap_or(0),
         exit_status: KILLED,

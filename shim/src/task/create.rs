@@ -17,7 +17,7 @@ use super::control::engine_error;
 use super::process::{Made, Process};
 use crate::bundle::{self, Leftover};
 use crate::cgroup::Cgroup;
-use crate::confinement::{self, FloorOptions, refused};
+use crate::confinement::{self, FloorOptions, Prepared, refused};
 use crate::engine::{Engine, EngineError, Spawn};
 use crate::mounts::{IdMap, Rootfs};
 use crate::options::{Options, OptionsError};
@@ -89,7 +89,7 @@ impl Shim {
         let io = stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(streams_error)?;
         let fds = std::mem::take(&mut prepared.fds);
         let creation = Creation { id: &request.id, bundle: &bundle, marks: prepared.marks(), planned };
-        let made = self.make_init(&engine, creation, io, fds).await?;
+        let made = self.make_init(&engine, creation, io, fds, &mut prepared).await?;
 
         let cgroup = Cgroup::of(made.pid).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot tell the container's cgroup");
@@ -119,6 +119,7 @@ impl Shim {
         creation: Creation<'_>,
         mut io: stdio::Prepared,
         fds: Vec<FdMapping>,
+        prepared: &mut Prepared,
     ) -> TaskResult<Made> {
         let Creation { id, bundle, marks, planned } = creation;
         let hold = self.reaper.hold();
@@ -139,6 +140,11 @@ impl Shim {
         }
         let mut made = self.claim(&pid_file, io).await;
         drop(hold);
+        if let Ok(init) = &made
+            && let Err(error) = prepared.fence(init.pid)
+        {
+            made = Err(refused(error));
+        }
         if self.given_up() {
             made = Err(TaskError::unknown("the creation was given up"));
         }

@@ -124,6 +124,7 @@ pub fn expect() -> Expect {
         own_ipc_ns: true,
         landlock: false,
         launcher: true,
+        packet_fence: false,
     }
 }
 

@@ -29,6 +29,7 @@ impl Abilities {
                 net: landlock.net,
                 scoped: landlock.scoped,
             },
+            packet_fence: self.packet_fence.clone(),
             arch,
             engine,
             launcher_dir: launcher_dir.into(),

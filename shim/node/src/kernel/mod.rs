@@ -13,6 +13,7 @@ mod seccomp;
 mod sys;
 
 use serde::{Deserialize, Serialize};
+use zerocap_annotations::PacketFence;
 
 pub use cgroup::Cgroup;
 pub use landlock::Landlock;
@@ -22,7 +23,7 @@ use crate::NodeError;
 use crate::state::Store;
 
 /// Version of the serialised form of [`Abilities`].
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What this kernel can enforce.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +43,8 @@ pub struct Abilities {
     pub seccomp: Seccomp,
     /// The control group hierarchies that are mounted.
     pub cgroup: Cgroup,
-    /// The kernel loads the kind of BPF program that a packet fence is made of. Reported only: this version has no
-    /// packet fence.
-    pub packet_programs: bool,
+    /// Whether a container can have a packet fence, and what is missing where not.
+    pub packet_fence: PacketFence,
 }
 
 /// What this kernel can enforce; remembered per boot in the store, tried afresh where nothing (valid) is remembered.
@@ -53,8 +53,15 @@ pub struct Abilities {
 pub fn probe(store: &Store) -> Result<Abilities, NodeError> {
     let boot_id = boot_id();
     if let Some(boot_id) = &boot_id
-        && let Some(known) = cache::read(store, boot_id)
+        && let Some(mut known) = cache::read(store, boot_id)
     {
+        // What was missing may have been root, memory or a mount: without a fence hardly a pod starts, so it is tried again.
+        if !known.packet_fence.works {
+            known.packet_fence = packet_fence();
+            if known.packet_fence.works {
+                cache::write(store, &known);
+            }
+        }
         return Ok(known);
     }
     let abilities = try_out(boot_id.as_deref().unwrap_or_default())?;
@@ -79,8 +86,16 @@ fn try_out(boot_id: &str) -> Result<Abilities, NodeError> {
         landlock: landlock::try_out()?,
         seccomp: seccomp::try_out(),
         cgroup: cgroup::mounted(),
-        packet_programs: sys::loads_cgroup_program(),
+        packet_fence: packet_fence(),
     })
+}
+
+/// A fence is loaded, and a child tried inside of it.
+fn packet_fence() -> PacketFence {
+    match zerocap_fence::probe() {
+        Ok(()) => PacketFence::works(),
+        Err(error) => PacketFence { works: false, missing: error.to_string() },
+    }
 }
 
 /// The kernel's random name of this boot; absent where /proc is.

@@ -1,4 +1,4 @@
-//! The raw system calls of the probe: seccomp(2) with a listener, and bpf(2). No crate wraps them.
+//! The raw system calls of the probe: seccomp(2) with a listener. No crate wraps it.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -46,50 +46,4 @@ const FD_SYNC_WAKE_UP: u64 = 1;
 pub(super) fn set_sync_wake_up(listener: &OwnedFd) -> bool {
     // SAFETY: this request takes the flags by value; no memory of ours is touched.
     unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_SET_FLAGS as _, FD_SYNC_WAKE_UP) == 0 }
-}
-
-/// The head of `union bpf_attr` for BPF_PROG_LOAD, up to `expected_attach_type` (linux/bpf.h).
-#[repr(C)]
-#[derive(Default)]
-struct ProgLoad {
-    prog_type: u32,
-    insn_cnt: u32,
-    insns: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log_buf: u64,
-    kern_version: u32,
-    prog_flags: u32,
-    prog_name: [u8; 16],
-    prog_ifindex: u32,
-    expected_attach_type: u32,
-}
-
-const BPF_PROG_LOAD: libc::c_long = 5;
-const BPF_PROG_TYPE_CGROUP_SOCK_ADDR: u32 = 18;
-const BPF_CGROUP_INET4_CONNECT: u32 = 10;
-
-/// Loads "allow every IPv4 connect" as a cgroup program and drops it again; it is attached to nothing.
-pub(super) fn loads_cgroup_program() -> bool {
-    // r0 = 1; exit
-    let insns: [u64; 2] = [0x0000_0001_0000_00b7, 0x0000_0000_0000_0095];
-    let license = c"Apache-2.0";
-    let attr = ProgLoad {
-        prog_type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-        insn_cnt: insns.len() as u32,
-        insns: insns.as_ptr() as u64,
-        license: license.as_ptr() as u64,
-        expected_attach_type: BPF_CGROUP_INET4_CONNECT,
-        ..ProgLoad::default()
-    };
-    // SAFETY: `attr` is a prefix of the kernel's union, passed with its own size, and every pointer in it outlives the
-    // call; without a log buffer the kernel writes nothing.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attr, size_of::<ProgLoad>()) };
-    if fd < 0 {
-        return false;
-    }
-    // SAFETY: a non-negative result of BPF_PROG_LOAD is a new descriptor that nobody else owns.
-    drop(unsafe { OwnedFd::from_raw_fd(fd as i32) });
-    true
 }
