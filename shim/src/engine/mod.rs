@@ -7,12 +7,16 @@ mod call;
 mod choose;
 mod errors;
 mod gate;
+mod in_flight;
 
 pub use call::{Aborter, Stdio};
 pub use choose::Kind;
 pub use errors::EngineError;
+pub use in_flight::end as end_in_flight;
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -173,6 +177,18 @@ impl Engine {
         }
         args.push(id.into());
         self.call(Call::short(bundle, args)).await.map(drop)
+    }
+
+    /// Removes what is left of the state of container `id`, of which the engine itself says that there is none: an
+    /// engine that was cut off leaves half of it, and refuses the name from then on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn remove_remains(&self, id: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.root.join(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// `pause`: freezes all processes.

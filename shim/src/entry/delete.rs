@@ -12,12 +12,15 @@ use containerd_shim::Flags;
 use containerd_shim::protos::api::DeleteResponse;
 use containerd_shim::protos::protobuf::{Message, MessageField};
 
+use serde_json::Value;
+
 use super::socket::path_of;
 use zerocap_node::state::Store;
 
 use crate::bundle::{self, Leftover};
+use crate::cgroup::Cgroup;
 use crate::confinement::remove_fence;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::events::timestamp;
 use crate::reaper::Reaper;
 use crate::{mounts, sys};
@@ -25,7 +28,10 @@ use crate::{mounts, sys};
 /// What a process that was killed reports.
 const KILLED: u32 = 128 + 9;
 /// How long the engine may take; containerd waits five seconds for all of it.
-const ENGINE: Duration = Duration::from_secs(4);
+const ENGINE: Duration = Duration::from_secs(3);
+/// How often, and how long in between, a socket is tried that still answers.
+const SOCKET_TRIES: u32 = 10;
+const SOCKET_PAUSE: Duration = Duration::from_millis(30);
 
 pub(super) fn run(flags: &Flags) -> Result<Vec<u8>> {
     sys::descriptors::close_on_exec_from(3).context("cannot protect inherited descriptors")?;
@@ -59,13 +65,25 @@ async fn delete(flags: &Flags, directory: &Path) -> Result<()> {
     let Ok(engine) = Engine::new(&options, &flags.namespace, reaper) else {
         return Ok(());
     };
+    // What the dead shim had begun may finish behind our back otherwise.
+    engine::end_in_flight(directory).await;
     match tokio::time::timeout(ENGINE, engine.delete(&flags.id, directory, true)).await {
-        Ok(Err(error)) if !error.is_no_such_container() => {
-            tracing::warn!(%error, "the engine cannot delete");
-            Ok(())
+        Ok(Err(error)) if error.is_no_such_container() => {
+            engine.remove_remains(&flags.id).context("cannot remove the engine's state")?;
         }
-        _ => Ok(()),
+        Ok(Err(error)) => tracing::warn!(%error, "the engine cannot delete"),
+        _ => {}
     }
+    // An engine that was cut off leaves the groups, with what was in them.
+    if let Some(cgroup) = planned_cgroup(directory, &flags.id) {
+        cgroup.remove().await;
+    }
+    Ok(())
+}
+
+fn planned_cgroup(directory: &Path, id: &str) -> Option<Cgroup> {
+    let spec: Value = serde_json::from_slice(&bundle::read_config(directory).ok()?).ok()?;
+    Cgroup::planned(id, spec.pointer("/linux/cgroupsPath")?.as_str()?)
 }
 
 /// A socket that nobody serves any more goes with the bundle that names it.
@@ -74,8 +92,16 @@ fn remove_dead_socket(directory: &Path) {
         return;
     };
     let path = path_of(address.trim());
-    if path.is_absolute() && std::os::unix::net::UnixStream::connect(path).is_err() {
-        // Gone already is as good.
-        let _ = fs::remove_file(path);
+    if !path.is_absolute() {
+        return;
+    }
+    // A child that the dead shim was just starting holds the socket until it executes.
+    for _ in 0..SOCKET_TRIES {
+        if std::os::unix::net::UnixStream::connect(path).is_err() {
+            // Gone already is as good.
+            let _ = fs::remove_file(path);
+            return;
+        }
+        std::thread::sleep(SOCKET_PAUSE);
     }
 }

@@ -124,11 +124,13 @@ impl Shim {
         let Creation { id, bundle, marks, planned } = creation;
         let hold = self.reaper.hold();
         let pid_file = bundle.join(bundle::INIT_PID);
+        // What an engine writes there tells that it has made the container, whatever it says afterwards.
+        let _ = std::fs::remove_file(&pid_file);
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());
         let spawn =
             Spawn { bundle, pid_file: &pid_file, console_socket: console.as_deref(), stdio: io.engine_stdio(), fds };
         if let Err(error) = engine.create(id, spawn).await {
-            if error.may_leave_something() {
+            if error.may_leave_something() || pid_file.exists() {
                 reaper::kill_marked(&marks);
                 self.remove_from_engine(engine, id, bundle).await;
                 // An engine without state of the container leaves its groups.
