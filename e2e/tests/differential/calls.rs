@@ -54,7 +54,8 @@ impl Run {
         self.start_process(id, "").await.ok_or_else(|| format!("{id} does not start: {:?}", self.last()))
     }
 
-    fn last(&self) -> Option<String> {
+    /// The last line of the trace.
+    pub fn last(&self) -> Option<String> {
         self.trace.lock().ok().and_then(|trace| trace.lines().last().cloned())
     }
 
@@ -117,6 +118,19 @@ impl Run {
         self.start_process(id, exec).await;
         self.wait(id, exec).await;
         self.delete(id, exec).await;
+    }
+
+    /// [`Run::exec_whole`] without a trace; an exec of `true` must succeed.
+    pub async fn exec_quietly(&self, id: &str, exec: &str, args: &[&str]) -> Result<(), String> {
+        let told = |error: ttrpc::Error| refusal(&error);
+        self.task.exec(soon(), &self.exec_request(id, exec, args)).await.map_err(told)?;
+        let start = StartRequest { id: id.into(), exec_id: exec.into(), ..StartRequest::default() };
+        self.task.start(soon(), &start).await.map_err(told)?;
+        let wait = WaitRequest { id: id.into(), exec_id: exec.into(), ..WaitRequest::default() };
+        let ended = self.task.wait(soon(), &wait).await.map_err(told)?;
+        let delete = DeleteRequest { id: id.into(), exec_id: exec.into(), ..DeleteRequest::default() };
+        self.task.delete(soon(), &delete).await.map_err(told)?;
+        if ended.exit_status == 0 { Ok(()) } else { Err(format!("status {}", ended.exit_status)) }
     }
 
     pub async fn pause(&self, id: &str) {

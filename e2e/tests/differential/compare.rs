@@ -12,6 +12,7 @@ use crate::page;
 use crate::rig::{BASE, Run, Shim, engine_path};
 use crate::scenarios::{self, Scenario};
 use crate::trace;
+use crate::{faults, soak};
 
 const ENGINES: [&str; 2] = ["runc", "crun"];
 /// How often a scenario is run before a difference counts.
@@ -50,6 +51,18 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             trials.push(Trial::test(format!("{}::{engine}", scenario.name), move || {
                 repeatedly(&scenario, engine, || same(&scenario, engine, &allowed, &used)).map_err(Failed::from)
             }));
+        }
+    }
+    for engine in ENGINES {
+        for shim in [Shim::Plain, Shim::Confined] {
+            let named = |name: &str| format!("{name}::{engine}_{shim:?}").to_lowercase();
+            for (name, row) in faults::TABLE {
+                trials.push(Trial::test(named(&format!("faults::{name}")), move || {
+                    faults::row(row, shim, engine).map_err(Failed::from)
+                }));
+            }
+            trials.push(Trial::test(named("soak::execs"), move || soak::execs(shim, engine).map_err(Failed::from)));
+            trials.push(Trial::test(named("soak::pods"), move || soak::pods(shim, engine).map_err(Failed::from)));
         }
     }
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;

@@ -9,9 +9,11 @@
 mod allowed;
 mod calls;
 mod compare;
+mod faults;
 mod page;
 mod rig;
 mod scenarios;
+mod soak;
 mod spec;
 mod trace;
 

@@ -171,9 +171,7 @@ impl Run {
         let bundle = self.bundle_of(id);
         let mut config = spec::container(args, &self.cgroup_of(id));
         edit(&mut config);
-        if self.shim == Shim::Confined {
-            config["annotations"]["network-enforcement"] = "platform".into();
-        }
+        let config = self.annotated(config);
         let made = || {
             fs::create_dir_all(&bundle)?;
             self.log_fifo(&bundle)?;
@@ -183,6 +181,33 @@ impl Run {
             fs::write(bundle.join("config.json"), config.to_string())
         };
         made().map_err(|error| format!("{}: {error}", bundle.display()))
+    }
+
+    /// A spec with the annotation that a confined run has.
+    pub fn annotated(&self, mut config: Value) -> Value {
+        if self.shim == Shim::Confined {
+            config["annotations"]["network-enforcement"] = "platform".into();
+        }
+        config
+    }
+
+    /// The processes in the run's cgroups.
+    pub fn processes(&self) -> Vec<u32> {
+        let number = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut pids = std::collections::BTreeSet::new();
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let groups = fs::read_dir(hierarchy.path().join("differential")).into_iter().flatten().flatten();
+            for group in groups.filter(|group| group.file_name().to_string_lossy().starts_with(&format!("{number}-"))) {
+                let listed = fs::read_to_string(group.path().join("cgroup.procs")).unwrap_or_default();
+                pids.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
+            }
+        }
+        pids.into_iter().collect()
+    }
+
+    /// Forgets the events so far.
+    pub fn drop_events(&self) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The FIFO that containerd keeps in a bundle for the shim's log; read and thrown away.

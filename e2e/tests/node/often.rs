@@ -92,10 +92,18 @@ fn containerd_restarts(_: &Node, handler: &str) -> TestResult {
         let pod = node.pod(handler).platform().start()?;
         let main = pod.sleeper("main")?;
         let pid = main.pid()?;
+        let script = "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.005; done";
+        let talks = pod.container("talks").command(&["sh", "-c", script]).start()?;
         node.restart_containerd()?;
         // The old connection notices at its first use that it is closed, and the next makes a new one.
         let _ = main.status();
         ensure!(main.pid()? == pid, "init is another process after the restart");
+        std::thread::sleep(Duration::from_millis(500));
+        let log = talks.log()?;
+        for (number, line) in log.lines().enumerate() {
+            ensure!(line == format!("line {number}"), "the log has {line:?} in place of line {number}");
+        }
+        ensure!(log.lines().count() > 100, "the log ends after {} lines", log.lines().count());
         let output = main.exec_apart(&["cat", "/proc/self/status"])?;
         zerocap_e2e::process::Status::parse(&output.stdout).unconfined()
     };
