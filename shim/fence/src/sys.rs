@@ -326,11 +326,15 @@ impl Drop for Ring {
     }
 }
 
+/// How long a child may take to connect once.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// What two connects of a child got: before and after `between` was called with its pid. 0 is success.
 pub(crate) fn connect_in_child<E: From<io::Error>>(
     between: impl FnOnce(i32) -> Result<(), E>,
 ) -> Result<(i32, i32), E> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_read_timeout(Some(ANSWER))?;
     let end = theirs.as_raw_fd();
     // SAFETY: the child calls nothing but system calls that are safe after a fork of a program with threads, and ends without
     // running anything of ours.
@@ -356,10 +360,13 @@ pub(crate) fn connect_in_child<E: From<io::Error>>(
     }
     drop(theirs);
     let result = talk(&ours, pid, between);
+    // Dropping our end would not end the child: one that another thread forks meanwhile holds a copy of it.
+    let ended = ours.shutdown(std::net::Shutdown::Both);
     drop(ours);
     let mut status = 0;
     // SAFETY: waits for our own child; somebody who reaps all children may have done so before, which is as good.
     unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    ended?;
     result
 }
 

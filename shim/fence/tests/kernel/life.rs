@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use zerocap_fence::{Attached, Hook};
 
 use crate::foreign;
-use crate::room::{Room, expect, mount, rules};
+use crate::room::{Room, expect, mount, possible, rules};
 
 #[test]
 fn it_outlives_who_attached_it_and_ends_with_its_group() {
@@ -129,5 +129,23 @@ fn a_groups_own_process_is_told_from_a_shared_group() {
     for child in &mut children {
         child.kill().expect("it lives");
         child.wait().expect("it is ours");
+    }
+}
+
+/// The shim tries the fence where other threads fork: nobody may wait for another one's child.
+#[test]
+fn trials_at_once_do_not_hold_each_other_up() {
+    if !possible() {
+        return;
+    }
+    let trial = || (0..10).try_for_each(|_| zerocap_fence::probe().map_err(|error| error.to_string()));
+    let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(trial)).collect();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !threads.iter().all(std::thread::JoinHandle::is_finished) {
+        assert!(Instant::now() < deadline, "a trial waits for ever");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for thread in threads {
+        assert_eq!(thread.join().expect("no panic"), Ok(()));
     }
 }
