@@ -41,6 +41,8 @@ const FIGURES: [&str; 7] = [
     "shim PSS (KiB)",
     "shim private dirty (KiB)",
 ];
+/// After the last call, before memory is looked at.
+const IDLE: std::time::Duration = std::time::Duration::from_millis(1500);
 type Sample = [f64; FIGURES.len()];
 
 fn main() -> ExitCode {
@@ -115,6 +117,8 @@ fn one_pod(node: &Node, runtime: &Runtime) -> Result<Sample, Box<dyn Error>> {
 
 /// The shim is what adopted the pause process. Its memory, from the kernel's own sums.
 fn shim_memory(pod: &Pod<'_>) -> Result<(f64, f64), Box<dyn Error>> {
+    // A shim that has nothing to do, as it is nearly always; both sides get the same rest.
+    std::thread::sleep(IDLE);
     let pause = pod.node.path(&format!("/proc/{}/status", pod.pause_pid()?));
     let shim = zerocap_e2e::process::Status::read(&pause)?.get("PPid").to_owned();
     let rollup = fs::read_to_string(pod.node.path(&format!("/proc/{shim}/smaps_rollup")))?;

@@ -4,6 +4,9 @@
 //! left there name the engine.
 
 use std::fs;
+use std::io::Read;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +32,7 @@ use crate::{mounts, sys};
 const KILLED: u32 = 128 + 9;
 /// How long the engine may take; containerd waits five seconds for all of it.
 const ENGINE: Duration = Duration::from_secs(3);
-/// How often, and how long in between, a socket is tried that still answers.
+/// How often a socket is tried that nobody serves and that is still open, and how long each time.
 const SOCKET_TRIES: u32 = 10;
 const SOCKET_PAUSE: Duration = Duration::from_millis(30);
 
@@ -97,11 +100,33 @@ fn remove_dead_socket(directory: &Path) {
     }
     // A child that the dead shim was just starting holds the socket until it executes.
     for _ in 0..SOCKET_TRIES {
-        if std::os::unix::net::UnixStream::connect(path).is_err() {
-            // Gone already is as good.
-            let _ = fs::remove_file(path);
-            return;
+        match behind(path) {
+            Behind::Nobody => {
+                // Gone already is as good.
+                let _ = fs::remove_file(path);
+                return;
+            }
+            Behind::Shim => return,
+            Behind::Holder => {}
         }
-        std::thread::sleep(SOCKET_PAUSE);
     }
+}
+
+/// Who is at the other end of a socket.
+enum Behind {
+    Nobody,
+    /// It takes connections: the pod has other containers.
+    Shim,
+    /// The socket is open somewhere, and nobody takes connections.
+    Holder,
+}
+
+/// Says that there is nothing to say. Who takes connections answers that at once by closing this one.
+fn behind(path: &Path) -> Behind {
+    let Ok(mut stream) = UnixStream::connect(path) else { return Behind::Nobody };
+    let heard = stream
+        .shutdown(Shutdown::Write)
+        .and_then(|()| stream.set_read_timeout(Some(SOCKET_PAUSE)))
+        .and_then(|()| stream.read(&mut [0]));
+    if heard.is_ok() { Behind::Shim } else { Behind::Holder }
 }

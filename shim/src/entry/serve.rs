@@ -36,6 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LAST_ANSWER: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &[OsString]) -> Result<()> {
+    sys::memory::one_heap();
     let listener =
         StdListener::from(sys::descriptors::inherited(LISTENER_FD).context("no listening socket was handed over")?);
     sys::descriptors::close_on_exec_from(3).context("cannot protect inherited descriptors")?;

@@ -80,6 +80,7 @@ impl Shim {
             self.idle.notified().await;
             tokio::time::sleep(SETTLED).await;
             sys::memory::give_back();
+            sys::memory::forget_code();
         }
     }
 
