@@ -36,8 +36,8 @@ pub fn add(suite: &mut Suite) {
     suite.add("chart::helm_test", helm_test);
     suite.add("chart::lint_and_server_side_dry_run", clean);
     suite.add("chart::contradictions_are_sentences", contradictions);
-    suite.add("chart::every_object_goes_with_uninstall", uninstall);
-    suite.add("chart::class_set_by_the_api_server", set_class);
+    suite.add_alone("chart::every_object_goes_with_uninstall", uninstall);
+    suite.add_alone("chart::class_set_by_the_api_server", set_class);
 }
 
 fn helm_test(cluster: &Cluster) -> TestResult {

@@ -10,7 +10,7 @@ mod manifest;
 mod pods;
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use libtest_mimic::{Arguments, Trial};
 use zerocap_e2e::cluster::{self, Cluster};
@@ -22,10 +22,29 @@ struct Suite {
     cluster: Option<Arc<Cluster>>,
     obstacle: Option<String>,
     trials: Vec<Trial>,
+    /// Read by every test, written by one that takes a part of the cluster away from the others.
+    undisturbed: Arc<RwLock<()>>,
 }
 
 impl Suite {
     fn add(&mut self, name: &str, body: impl FnOnce(&Cluster) -> TestResult + Send + 'static) {
+        let undisturbed = self.undisturbed.clone();
+        self.push(name, move |cluster| {
+            let _shared = undisturbed.read();
+            body(cluster)
+        });
+    }
+
+    /// One that takes away what the others need, so none of them runs beside it.
+    fn add_alone(&mut self, name: &str, body: impl FnOnce(&Cluster) -> TestResult + Send + 'static) {
+        let undisturbed = self.undisturbed.clone();
+        self.push(name, move |cluster| {
+            let _alone = undisturbed.write();
+            body(cluster)
+        });
+    }
+
+    fn push(&mut self, name: &str, body: impl FnOnce(&Cluster) -> TestResult + Send + 'static) {
         let (cluster, obstacle) = (self.cluster.clone(), self.obstacle.clone());
         self.trials.push(Trial::ignorable_test(name, move || {
             completion(match &cluster {
@@ -46,7 +65,8 @@ fn start() -> std::io::Result<Cluster> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut suite = Suite { cluster: None, obstacle: cluster::obstacle(), trials: Vec::new() };
+    let mut suite =
+        Suite { cluster: None, obstacle: cluster::obstacle(), trials: Vec::new(), undisturbed: Arc::default() };
     if suite.obstacle.is_none() && !node::release_shim_is_built() {
         suite.obstacle = Some("zerocap is not built: run `make build`".to_owned());
     }
