@@ -85,9 +85,11 @@ impl Core {
         }
         settled.kept = kept.len();
         if let Some(entry) = lock(&self.table).names.get_mut(name) {
-            // Forbidden addresses are no reason to forget good ones, in as far as those may be used still.
-            let lost = kept.is_empty() && (settled.forbidden.is_some() || settled.refused.is_some());
-            if lost && !entry.family(kind).addresses.is_empty() {
+            // An answer of which nothing is left: forbidden addresses are no reason to forget good ones, and those that the gate refused
+            // may be taken later.
+            let lost =
+                kept.is_empty() && (settled.refused.is_some() || settled.forbidden.is_some() && !entry.is_empty());
+            if lost {
                 entry.family_mut(kind).failed = Some(now);
             } else {
                 entry.family_mut(kind).renew(kept, found.exists, ttl, now);
@@ -102,12 +104,8 @@ impl Core {
         let mut table = lock(&self.table);
         let Some(entry) = table.names.get_mut(name) else { return };
         let grants = entry.grants.clone();
-        let pinned = entry.below.is_none();
         let family = entry.family_mut(kind);
         family.failed = Some(now);
-        if !pinned {
-            return;
-        }
         let last = family.end().plus(self.limits.stale.into());
         let until = now.plus(u64::from(self.limits.retry) + u64::from(self.limits.grace)).min(last);
         let addresses = family.addresses.clone();
@@ -127,8 +125,12 @@ impl Core {
         let family = entry.family(kind);
         let fresh = now < family.end();
         let retrying = family.failed.is_some_and(|failed| now < failed.plus(self.limits.retry.into()));
-        let usable = pinned && family.at != BootTime::default() && now < family.end().plus(self.limits.stale.into());
-        if !fresh && !usable {
+        let old = family.at != BootTime::default() && now < family.end().plus(self.limits.stale.into());
+        if !fresh && !(old && (pinned || retrying)) {
+            // musl takes a failure of one family for both. The name exists, since the other family has addresses.
+            if pinned && family.at == BootTime::default() && !entry.is_empty() {
+                return Some(Known::Answer { addresses: Vec::new(), exists: true, ttl: self.limits.retry });
+            }
             // A name that failed a moment ago is not asked for again at once.
             return (retrying || pinned).then_some(Known::Failed);
         }
@@ -139,7 +141,7 @@ impl Core {
         if addresses.is_empty() && !family.addresses.is_empty() {
             return Some(Known::Failed);
         }
-        Some(Known::Answer { addresses, exists: family.exists, ttl: ttl as u32 })
+        Some(Known::Answer { addresses, exists: family.exists || !entry.is_empty(), ttl: ttl as u32 })
     }
 
     /// How long an answer is used. Many pinned names are not asked for more than twenty in a second.

@@ -19,11 +19,11 @@ pub enum StartError {
         /// The bound.
         limit: usize,
     },
-    /// The pod's network namespace cannot be opened or entered.
-    #[error("the network namespace of the pod cannot be entered: {0}")]
-    Netns(#[source] io::Error),
-    /// No loopback address is free for the responder.
-    #[error("no loopback address has port {port} free for the DNS responder: {source}")]
+    /// The responder's sockets cannot be used.
+    #[error("the DNS responder cannot be started: {0}")]
+    Responder(#[source] io::Error),
+    /// No loopback address can be had for the responder.
+    #[error("the DNS responder gets no loopback address of the pod with port {port}: {source}")]
     Listen {
         /// The port.
         port: u16,

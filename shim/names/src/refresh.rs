@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::core::{Core, lock};
 use crate::error::StartError;
@@ -23,13 +23,16 @@ const SLEEP: (u64, u64) = (1, 60);
 /// Resolves every pinned name once.
 pub(crate) async fn pin(core: &Arc<Core>) -> Result<(), StartError> {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
+    let deadline = Instant::now() + Duration::from_secs(core.limits.start.into());
     let mut tasks = JoinSet::new();
     for name in core.rules.pinned() {
         let (core, name, places) = (core.clone(), name.clone(), places.clone());
         tasks.spawn(async move {
-            let _place = places.acquire().await;
-            let limit = Duration::from_secs(core.limits.start.into());
-            timeout(limit, first(&core, &name)).await.unwrap_or_else(|_| {
+            let resolved = async {
+                let _place = places.acquire().await;
+                first(&core, &name).await
+            };
+            timeout_at(deadline, resolved).await.unwrap_or_else(|_| {
                 let why = format!("no answer within {} seconds", core.limits.start);
                 Err(StartError::Unresolved { name: name.to_string(), why })
             })
@@ -123,8 +126,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
 fn due(core: &Core, now: BootTime) -> (Vec<HostName>, BootTime) {
     let table = lock(&core.table);
     let pinned = table.names.iter().filter(|(_, entry)| entry.below.is_none());
-    let mut times: Vec<(BootTime, &HostName)> =
-        pinned.map(|(name, entry)| (entry.due(core.limits.retry), name)).collect();
+    let mut times: Vec<(BootTime, &HostName)> = pinned.map(|(name, entry)| (entry.due(&core.limits), name)).collect();
     times.sort();
     let next = times.iter().map(|(time, _)| *time).find(|time| *time > now).unwrap_or(now.plus(SLEEP.1));
     (times.into_iter().filter(|(time, _)| *time <= now).map(|(_, name)| name.clone()).collect(), next)

@@ -49,7 +49,7 @@ impl Responder {
             match netns.listen(address) {
                 Ok((udp, tcp)) => return Ok(Self { address, udp, tcp }),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
-                Err(error) => return Err(StartError::Netns(error)),
+                Err(source) => return Err(StartError::Listen { port, source }),
             }
         }
         Err(StartError::Listen { port, source: last })

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::gate::BootTime;
+use crate::limits::Limits;
 use crate::name::HostName;
 use crate::rules::Grant;
 use crate::wire::Kind;
@@ -83,13 +84,21 @@ impl Entry {
         }
     }
 
+    /// Whether neither family has an address.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.a.addresses.is_empty() && self.aaaa.addresses.is_empty()
+    }
+
     /// When a pinned name is to be asked for again: when the answer of a family that has addresses runs out, or some time after a failure.
-    pub(crate) fn due(&self, retry: u32) -> BootTime {
+    /// A family that never answered beside one that does is not worth as many questions.
+    pub(crate) fn due(&self, limits: &Limits) -> BootTime {
         let of = |family: &Family| match family.failed {
-            Some(failed) => Some(failed.plus(retry.into())),
+            Some(failed) if family.at == BootTime::default() => Some(failed.plus(limits.negative.into())),
+            Some(failed) => Some(failed.plus(limits.retry.into())),
             None => (!family.addresses.is_empty()).then(|| family.end()),
         };
-        Kind::BOTH.into_iter().filter_map(|kind| of(self.family(kind))).min().unwrap_or_default()
+        let first = Kind::BOTH.into_iter().filter_map(|kind| of(self.family(kind))).min();
+        first.unwrap_or_else(|| self.a.end().max(self.aaaa.end()))
     }
 }
 
