@@ -19,9 +19,9 @@ pub enum StartError {
         /// The bound.
         limit: usize,
     },
-    /// The responder's sockets cannot be used.
-    #[error("the DNS responder cannot be started: {0}")]
-    Responder(#[source] io::Error),
+    /// The pod's network namespace cannot be opened, or sockets in it cannot be used.
+    #[error("the network namespace of the pod cannot be used: {0}")]
+    Netns(#[source] io::Error),
     /// No loopback address can be had for the responder.
     #[error("the DNS responder gets no loopback address of the pod with port {port}: {source}")]
     Listen {

@@ -7,7 +7,7 @@ use domain::base::name::ToLabelIter;
 use serde::Serialize;
 
 /// A name as it stands in messages.
-pub(crate) type WireName = Name<Vec<u8>>;
+pub type WireName = Name<Vec<u8>>;
 
 /// A host name: lower case, without the trailing dot, letters, digits, `-` and `_` only, at most 253 bytes.
 ///
@@ -66,7 +66,9 @@ impl HostName {
         self.0.strip_suffix(&domain.0)?.strip_suffix('.')
     }
 
-    pub(crate) fn to_wire(&self) -> WireName {
+    /// The name as it stands in messages.
+    #[must_use]
+    pub fn to_wire(&self) -> WireName {
         let mut octets = Vec::with_capacity(self.0.len() + 2);
         for label in self.0.split('.') {
             octets.push(label.len() as u8);

@@ -74,7 +74,7 @@ impl Names {
         });
         refresh::pin(&core).await?;
         let mut tasks = JoinSet::new();
-        responder.serve(&core, &mut tasks).map_err(StartError::Responder)?;
+        responder.serve(&core, &mut tasks).map_err(StartError::Netns)?;
         tasks.spawn(refresh::keep(core.clone()));
         Ok(Self { core, responder: address, _tasks: tasks })
     }

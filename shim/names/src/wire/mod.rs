@@ -9,6 +9,8 @@ pub use reply::{Found, Reply, ask, read};
 
 use domain::base::Rtype;
 
+pub use crate::name::WireName;
+
 /// The types of records that programs get addresses from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {

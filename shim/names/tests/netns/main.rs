@@ -1,0 +1,5 @@
+//! Sockets in another network namespace. Needs root.
+
+mod isolation;
+mod resolvers;
+mod room;
