@@ -108,6 +108,9 @@ impl Core {
         family.failed = Some(now);
         let last = family.end().plus(self.limits.stale.into());
         let until = now.plus(u64::from(self.limits.retry) + u64::from(self.limits.grace)).min(last);
+        if until <= now {
+            return;
+        }
         let addresses = family.addresses.clone();
         drop(table);
         for address in addresses {

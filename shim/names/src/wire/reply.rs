@@ -42,12 +42,10 @@ pub struct Found {
     pub exists: bool,
 }
 
-/// The question for a server: the name, in lower case, and nothing else. No EDNS: whatever does not fit into 512 bytes comes by TCP, and there is
+/// The question for a server: the name and nothing else. No EDNS: whatever does not fit into 512 bytes comes by TCP, and there is
 /// nothing to be fragmented or told apart.
 #[must_use]
 pub fn ask(id: u16, name: &WireName, kind: Kind) -> Vec<u8> {
-    let mut name = name.clone();
-    name.make_canonical();
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_id(id);
     builder.header_mut().set_rd(true);

@@ -243,6 +243,8 @@ async fn down_later_keeps_the_last_good_for_a_while() {
     // The permit was never longer than the last good answer may be used.
     let told = pod.gate.told.lock().expect("no panic").clone();
     assert!(told.iter().all(|told| !matches!(told, Told::Permit(_, _, _, seconds) if *seconds > 4)), "{told:?}");
+    sleep(Duration::from_millis(1500)).await;
+    assert!(pod.gate.told.lock().expect("no panic")[told.len()..].iter().all(|told| matches!(told, Told::Forget(_))));
     server.becomes(|asked| vec![asked.addresses(0, &["192.0.2.2"])]);
     sleep(Duration::from_millis(2500)).await;
     assert_eq!(pod.a("api.test").await.addresses, ips(&["192.0.2.2"]));

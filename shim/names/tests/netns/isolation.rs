@@ -33,6 +33,11 @@ async fn questions_and_answers_stay_in_the_pod() {
     // The same address outside is somebody else's.
     let outside = aside(move || ask(&UdpSocket::bind("127.0.0.1:0")?, responder)).await;
     assert!(outside.is_err(), "{outside:?}");
+    // An address of the pod on its loopback device is none of loopback's.
+    room.shell("ip addr add 10.77.0.9/32 dev lo");
+    let inside = room.clone();
+    let other = aside(move || inside.inside(|| ask(&UdpSocket::bind("10.77.0.9:0")?, responder))).await;
+    assert!(other.is_err(), "{other:?}");
     // Nothing is left behind.
     drop(names);
     tokio::task::yield_now().await;
