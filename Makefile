@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench youki cluster cluster-down soak gpu presets aarch64 mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench youki cluster cluster-down soak gpu presets aarch64 fuzz mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ presets: build ## run real programs under every preset; writes docs/presets.md (
 
 aarch64: setup ## the filters for 64-bit ARM on a kernel for it, in an emulated machine; writes docs/aarch64.md
 	@hack/aarch64
+
+fuzz: setup ## every parser under a fuzzer, for a minute each
+	@hack/fuzz
 
 mutate: build ## remove one protection at a time and name the tests that notice (root)
 	@hack/mutate
