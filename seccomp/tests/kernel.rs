@@ -154,7 +154,9 @@ const MODEL_BACKEND_CASES: &[Case] = &[
     ("socket", &[1, 0x80805, 99], &[16, 3, 0], EACCES),
     ("socket", &[1 | HIGH, 2, 99], &[10, 1, 6], EACCES),
     ("listen", &[NO_FD, 1], &[], 0),
-    ("sendmsg", &[NO_FD, 0, 0x2000_0000], &[], 0),
+    ("sendto", &[NO_FD, 0, 0, 0x4000, 0, 0], &[NO_FD, 0, 0, 0x2000_4000 | HIGH, 0, 0], EACCES),
+    ("sendmsg", &[NO_FD, 0, 0x4000 | HIGH], &[NO_FD, 0, 0x2000_0000], EACCES),
+    ("sendmmsg", &[NO_FD, 0, 0, 0x4000], &[NO_FD, 0, 0, 0x2000_0000 | HIGH], EACCES),
     ("execve", &[], &[0, 0, 0], EPERM),
     ("execveat", &[], &[NO_FD, 0, 0, 0, 0], EPERM),
 ];
