@@ -90,10 +90,26 @@ impl<'a> Leaf<'a> {
     }
 }
 
+/// Calls that programs make often and whose arguments presets look at: where they have conditions, they stand near the root.
+const HOT: [&str; 6] = ["ioctl", "sendto", "sendmsg", "prctl", "mmap", "mprotect"];
+
 /// Numbers from `start` to the next segment's start.
 struct Segment<'a> {
     start: u32,
     leaf: Leaf<'a>,
+    weight: usize,
+}
+
+impl Segment<'_> {
+    /// How much the way to it counts. Calls that are allowed whatever their arguments are answered from the kernel's bitmap without
+    /// running the filter, so the way to those with conditions is the one to keep short.
+    fn weigh(leaf: Leaf<'_>, hot: bool) -> usize {
+        match leaf {
+            Leaf::Return(_) => 1,
+            Leaf::Decide(_) if hot => 64,
+            Leaf::Decide(_) => 8,
+        }
+    }
 }
 
 /// The whole number space of one value of `seccomp_data.arch`, in ranges of equal treatment.
@@ -106,14 +122,19 @@ fn segments<'a>(profile: &'a Profile, native: Arch, audit: u32) -> Vec<Segment<'
             _ => (0, u32::MAX),
         };
         match profile.table(*arch) {
-            None => append(&mut out, base, Leaf::Return(profile.foreign)),
-            Some(table) => table_segments(&mut out, table, base, end),
+            None => append(&mut out, base, Leaf::Return(profile.foreign), false),
+            Some(table) => table_segments(&mut out, table, &hot(*arch), base, end),
         }
     }
     out
 }
 
-fn table_segments<'a>(out: &mut Vec<Segment<'a>>, table: &'a Table, base: u32, end: u32) {
+/// The numbers of the hot calls under an ABI.
+fn hot(arch: Arch) -> Vec<u32> {
+    HOT.iter().filter_map(|name| lookup(name)?.number(arch)).collect()
+}
+
+fn table_segments<'a>(out: &mut Vec<Segment<'a>>, table: &'a Table, hot: &[u32], base: u32, end: u32) {
     // The first number that has no segment yet; None when the space is used up.
     let mut next = Some(base);
     for (number, decision) in table.entries() {
@@ -123,7 +144,7 @@ fn table_segments<'a>(out: &mut Vec<Segment<'a>>, table: &'a Table, base: u32, e
         {
             gap(out, table, base, from, at - 1);
         }
-        append(out, at, Leaf::of(decision));
+        append(out, at, Leaf::of(decision), hot.contains(&number));
         next = at.checked_add(1).filter(|n| *n <= end);
     }
     if let Some(from) = next {
@@ -133,34 +154,33 @@ fn table_segments<'a>(out: &mut Vec<Segment<'a>>, table: &'a Table, base: u32, e
 
 /// Numbers `from..=to` have no entry.
 fn gap(out: &mut Vec<Segment<'_>>, table: &Table, base: u32, from: u32, to: u32) {
-    append(out, from, Leaf::Return(table.missing(from - base)));
+    append(out, from, Leaf::Return(table.missing(from - base)), false);
     for (first, action) in table.steps() {
         if let Some(first) = first.checked_add(base)
             && from < first
             && first <= to
         {
-            append(out, first, Leaf::Return(action));
+            append(out, first, Leaf::Return(action), false);
         }
     }
 }
 
-/// Where to part the tree: with as much weight on either side. Calls that are allowed whatever their arguments are answered
-/// from the kernel's bitmap without running the filter, so the way to those with conditions is the one to keep short.
+/// Where to part the tree: with as much weight on either side.
 fn middle(segments: &[Segment<'_>]) -> usize {
-    const CONDITIONAL: usize = 8;
-    let weight = |segment: &Segment<'_>| if matches!(segment.leaf, Leaf::Decide(_)) { CONDITIONAL } else { 1 };
-    let total: usize = segments.iter().map(weight).sum();
+    let total: usize = segments.iter().map(|segment| segment.weight).sum();
     let mut before = 0;
+    // The segment in the middle belongs to the lighter side.
     let half = segments.iter().position(|segment| {
-        before += weight(segment);
+        before += segment.weight;
         before * 2 >= total
     });
-    half.map_or(1, |index| index + 1).clamp(1, segments.len() - 1)
+    half.map_or(1, |index| if before - segments[index].weight > total - before { index } else { index + 1 })
+        .clamp(1, segments.len() - 1)
 }
 
-fn append<'a>(out: &mut Vec<Segment<'a>>, start: u32, leaf: Leaf<'a>) {
+fn append<'a>(out: &mut Vec<Segment<'a>>, start: u32, leaf: Leaf<'a>, hot: bool) {
     if out.last().is_none_or(|last| last.leaf != leaf) {
-        out.push(Segment { start, leaf });
+        out.push(Segment { start, leaf, weight: Segment::weigh(leaf, hot) });
     }
 }
 
