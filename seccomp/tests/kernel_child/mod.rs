@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use raw::load;
 #[allow(unused_imports)]
-pub use raw::{Call, raw};
+pub use raw::{Call, raw, spawn};
 use zerocap_seccomp::Insn;
 
 /// What came of it.
