@@ -75,6 +75,17 @@ fn json_that_is_no_profile() {
         "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [\"\"], \"action\": \"SCMP_ACT_ALLOW\"}]}",
         "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [\"read\"], \"action\": \"SCMP_ACT_ALLOW\", \
          \"args\": [{\"index\": 6, \"value\": 0, \"op\": \"SCMP_CMP_EQ\"}]}]}",
+        // Keys that nobody reads, at every level, and names that are written as no call is.
+        "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscall\": []}",
+        "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [\"read\"], \"action\": \"SCMP_ACT_ALLOW\", \
+         \"arg\": [{\"index\": 0, \"value\": 1, \"op\": \"SCMP_CMP_EQ\"}]}]}",
+        "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [\"read\"], \"action\": \"SCMP_ACT_ALLOW\", \
+         \"args\": [{\"index\": 0, \"mask\": 1, \"op\": \"SCMP_CMP_EQ\"}]}]}",
+        "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": [\"read\"], \"action\": \"SCMP_ACT_ALLOW\", \
+         \"includes\": {\"capabilities\": []}}]}",
+        "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{\"names\": [\"Ptrace\"], \"action\": \"SCMP_ACT_ERRNO\"}]}",
+        "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{\"names\": [\"<your syscall>\"], \"action\": \"SCMP_ACT_ERRNO\"}]}",
+        "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{\"names\": [\"\\u001b[2J\"], \"action\": \"SCMP_ACT_ERRNO\"}]}",
         "{\"linux\": {\"seccomp\": 7}}",
         "{\"linux\": {\"seccomp\": null}}",
         "{\"linux\": {}}",
@@ -120,6 +131,11 @@ fn toml_that_is_no_list() {
         (format!("{ok}[deny]\n\"<syscall>\" = \"a\""), "line 4, column 1"),
         (format!("{ok}[denied]\nmkdir = \"a\""), "line 3, column 2"),
         (format!("{ok}[deny"), "line 3"),
+        (format!("{ok}[deny]\nclone = {{ flags = {{ in = [] }} }}"), "line 4, column 26"),
+        (format!("{ok}[deny]\nclone = {{ flags = {{ mask = 1, in = [] }} }}"), "line 4, column 36"),
+        (format!("{ok}[deny]\nopenat = {{ filename = 1 }}"), "line 4"),
+        (format!("{ok}[deny]\nmkdir = {{ then = \"{}\" }}", "E".repeat(50_000)), "line 4, column 18"),
+        (format!("{ok}[deny]\n{} = \"a\"", "e".repeat(50_000)), "line 4, column 1"),
         (format!("{ok}deny = {}", "[".repeat(50_000)), "line 3"),
         (format!("{ok}[{}]", "a.".repeat(50_000)), "line 3"),
         (format!("{ok}[deny]\nmkdir = \"\\u001b[2J\u{9b}31m\"\nnone = \"\""), "line 5"),

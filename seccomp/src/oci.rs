@@ -9,6 +9,8 @@ mod narrow;
 mod rules;
 #[cfg(feature = "lint")]
 pub mod source;
+#[cfg(feature = "lint")]
+pub mod unread;
 
 pub use errno::{errno, errno_name};
 pub use error::{Error, Problem};

@@ -111,6 +111,9 @@ fn a_full_file_is_no_trap() {
         );
         assert!(human(&report, Some(&text)).contains("further findings"));
     }
+    let condition = vec![r#"{"index":1,"value":7,"op":"SCMP_CMP_NE"}"#; 1001].join(",");
+    let text = filled(&format!(r#"{{"names":["kill"],"action":"SCMP_ACT_TRAP","args":[{condition}]}}"#), 1);
+    assert!(lint("full", text.as_bytes(), &options).expect_err("too many").to_string().contains("1001 conditions"));
     let text = filled(r#"{"names":[],"action":"SCMP_ACT_TRAP"}"#, 501);
     assert!(lint("full", text.as_bytes(), &options).expect_err("too many").to_string().contains("501 rules"));
 }

@@ -171,6 +171,7 @@ fn oci(name: &str, text: &str) -> Result<Content, Failure> {
         let dot = if prefix.is_empty() || error.at.is_empty() { "" } else { "." };
         bad(name, BadInput::profile(&error, &format!("{prefix}{dot}{}", error.at), &source))
     };
+    oci::unread::refuse(seccomp).map_err(refused)?;
     let profile = if prefix.is_empty() && docker::is_docker(seccomp) {
         // Docker's format has rules that depend on the container: for one without capabilities, on this machine.
         let resolved = docker::resolve(seccomp, &here()).map_err(refused)?;
@@ -195,7 +196,11 @@ fn here() -> docker::Target {
     }
 }
 
+/// What is told of a file may be quoted from it, and has any length.
+const TOLD: usize = 300;
+
 fn not_understood(name: &str, problem: &str, hint: &str) -> Failure {
-    let message = format!("{name}: {problem}");
+    let short = problem.char_indices().nth(TOLD).map_or(problem.to_owned(), |(end, _)| format!("{}…", &problem[..end]));
+    let message = format!("{name}: {short}");
     Failure::bad_input(ZcError::new(code::filter::PROFILE, message, hint))
 }

@@ -73,6 +73,9 @@ fn hint(problem: &Problem) -> String {
             "the flags are SECCOMP_FILTER_FLAG_LOG, _SPEC_ALLOW, _TSYNC, _WAIT_KILLABLE_RECV".to_owned()
         }
         Problem::Missing => "add it".to_owned(),
+        Problem::Unread(Some(meant)) | Problem::Name(Some(meant)) => format!("did you mean {meant}?"),
+        Problem::Unread(None) => "take it out".to_owned(),
+        Problem::Name(None) => "write it as the manual pages do, or take it out".to_owned(),
         _ => "correct that value".to_owned(),
     }
 }

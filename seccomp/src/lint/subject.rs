@@ -15,9 +15,11 @@ use crate::oci::{self, Problem, docker};
 use crate::written as written_list;
 use crate::{Action, Arch, CompileError, Gate, Insn, Profile, Syscall, compile, lookup, names};
 
-/// How many rules a profile may have, and names in them; those of container engines have below a hundred and a thousand.
+/// How many rules a profile may have, and names and conditions in them; those of container engines have below a hundred, a thousand
+/// and a hundred.
 const MAX_RULES: usize = 500;
 const MAX_NAMES: usize = 10_000;
+const MAX_CONDITIONS: usize = 1_000;
 
 pub(super) struct Subject<'a> {
     pub(super) form: Form,
@@ -75,12 +77,11 @@ impl<'a> Subject<'a> {
         let failed = |error: &oci::Error, at: String| BadInput::profile(error, &format!("{prefix}{at}"), source);
         let mut rules = written::rules(document, prefix);
         let names: usize = rules.iter().map(|rule| rule.names.len()).sum();
-        if rules.len() > MAX_RULES || names > MAX_NAMES {
-            let problem = format!("{} rules with {names} names", rules.len());
-            return Err(BadInput::new(
-                problem,
-                format!("a profile has at most {MAX_RULES} rules and {MAX_NAMES} names here"),
-            ));
+        let conditions: usize = rules.iter().map(|rule| rule.args.len()).sum();
+        if rules.len() > MAX_RULES || names > MAX_NAMES || conditions > MAX_CONDITIONS {
+            let problem = format!("{} rules with {names} names and {conditions} conditions", rules.len());
+            let most = format!("{MAX_RULES} rules, {MAX_NAMES} names and {MAX_CONDITIONS} conditions");
+            return Err(BadInput::new(problem, format!("a profile has at most {most} here")));
         }
         let (seccomp, kept) = if form == Form::Docker {
             let resolved =

@@ -9,7 +9,7 @@ use super::error::{Error, Problem};
 use super::json::Object;
 use crate::Arch;
 
-const PROFILE_KEYS: &[&str] = &[
+pub(super) const PROFILE_KEYS: &[&str] = &[
     "defaultAction",
     "defaultErrnoRet",
     "defaultErrno",
@@ -20,9 +20,10 @@ const PROFILE_KEYS: &[&str] = &[
     "listenerMetadata",
     "syscalls",
 ];
-const RULE_KEYS: &[&str] = &["names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"];
-const FILTER_KEYS: &[&str] = &["caps", "arches", "minKernel"];
-const ARCH_KEYS: &[&str] = &["architecture", "subArchitectures"];
+pub(super) const RULE_KEYS: &[&str] =
+    &["names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"];
+pub(super) const FILTER_KEYS: &[&str] = &["caps", "arches", "minKernel"];
+pub(super) const ARCH_KEYS: &[&str] = &["architecture", "subArchitectures"];
 
 /// What a rule may depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -44,6 +44,12 @@ pub enum Problem {
     /// An empty system call name.
     #[error("an empty string is not a system call")]
     EmptyName,
+    /// A key that no engine reads; with the one that was meant.
+    #[error("no engine reads this key")]
+    Unread(Option<&'static str>),
+    /// A name that is written as no call is; with the call that was meant.
+    #[error("this is not the name of a system call")]
+    Name(Option<&'static str>),
     /// SCMP_ACT_NOTIFY where the engine could not hand over the listener.
     #[error("SCMP_ACT_NOTIFY cannot be used {0}")]
     Notify(&'static str),

@@ -12,7 +12,7 @@ const EPERM: u16 = 1;
 const PROFILE_KEYS: &[&str] =
     &["defaultAction", "defaultErrnoRet", "architectures", "flags", "listenerPath", "listenerMetadata", "syscalls"];
 pub(super) const RULE_KEYS: &[&str] = &["names", "action", "errnoRet", "args"];
-const ARG_KEYS: &[&str] = &["index", "value", "valueTwo", "op"];
+pub(super) const ARG_KEYS: &[&str] = &["index", "value", "valueTwo", "op"];
 
 /// ABIs that runc knows and whose calls a kernel of ours never reports.
 const OTHER_ARCHITECTURES: &[&str] = &[

@@ -3,6 +3,7 @@
 use super::error::IntentError;
 use super::node::Node;
 use super::{Argument, arguments, constant, constants};
+use crate::arguments::Kind;
 use crate::{Condition, Test, Width};
 
 type Result<T> = std::result::Result<T, IntentError>;
@@ -34,6 +35,10 @@ fn one(index: usize, argument: Argument, node: &Node<'_>) -> Result<Condition> {
         Test::OneOf { values, .. } => values.iter().all(fits),
         Test::Lt(_) | Test::Le(_) | Test::Gt(_) | Test::Ge(_) => true,
     };
+    if argument.kind == Kind::Pointer && !matches!(test, Test::Eq(0) | Test::Ne(0)) {
+        let error = node.wrong("the argument is a pointer: a filter sees the address, and not what is there");
+        return Err(error.hint("compare it with 0 only, which is NULL"));
+    }
     if !operands_fit && argument.width == Width::W32 {
         return Err(node.wrong("the argument has 32 bits, the value more"));
     }
@@ -69,7 +74,10 @@ fn test(node: &Node<'_>) -> Result<Test> {
                 mask.map_or(Test::Eq(datum), |mask| Test::MaskedEq { mask, datum })
             }
             "not" => Test::Ne(number(value)?),
-            "in" => Test::OneOf { mask: mask.unwrap_or(u64::MAX), values: list(value)? },
+            "in" => match list(value)? {
+                values if values.is_empty() => return Err(value.wrong("no value is listed: it can never be met")),
+                values => Test::OneOf { mask: mask.unwrap_or(u64::MAX), values },
+            },
             "none-of" => Test::MaskedEq { mask: flags(value)?, datum: 0 },
             "any-of" => Test::MaskedNe { mask: flags(value)?, datum: 0 },
             "all-of" => flags(value).map(|flags| Test::MaskedEq { mask: flags, datum: flags })?,

@@ -9,7 +9,8 @@ use super::super::rule::{Rule, Sample};
 use super::super::subject::Subject;
 use super::super::words;
 use super::super::written::Written;
-use crate::{Action, closest, lookup, suggest};
+use crate::oci::unread::{self, UnreadKey};
+use crate::{Action, lookup, suggest};
 
 pub(super) static RULE: Rule = Rule {
     id: "SL16",
@@ -154,44 +155,12 @@ fn too_new(subject: &Subject<'_>, rule: &Written, notes: &mut Vec<Note>) {
     );
 }
 
-const PROFILE: &[&str] = &[
-    "defaultAction",
-    "defaultErrnoRet",
-    "defaultErrno",
-    "architectures",
-    "archMap",
-    "flags",
-    "listenerPath",
-    "listenerMetadata",
-    "syscalls",
-];
-const RULE_KEYS: &[&str] = &["names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"];
-const ARG: &[&str] = &["index", "value", "valueTwo", "op"];
-
 fn unread_keys(subject: &Subject<'_>, profile: &Value, notes: &mut Vec<Note>) {
-    let prefix = subject.prefix;
-    let mut look = |value: &Value, known: &[&str], at: &str| {
-        let keys = value.as_object().into_iter().flat_map(|object| object.keys());
-        for key in keys.filter(|key| !known.contains(&key.as_str())) {
-            if notes.len() >= MOST {
-                return;
-            }
-            let hint = closest(key, known.iter().copied());
-            notes.push(
-                Note::new(Severity::Warning, format!("{at}{key}"))
-                    .wrote(format!("the key \"{}\"", printable(key)))
-                    .kernel("no engine reads it")
-                    .instead(hint.map_or("leave it out".to_owned(), |hint| format!("\"{hint}\"?"))),
-            );
-        }
-    };
-    look(profile, PROFILE, prefix);
-    let rules = profile.get("syscalls").and_then(Value::as_array);
-    for (index, rule) in rules.into_iter().flatten().enumerate() {
-        let at = format!("{prefix}syscalls[{index}].");
-        look(rule, RULE_KEYS, &at);
-        for (number, arg) in rule.get("args").and_then(Value::as_array).into_iter().flatten().enumerate() {
-            look(arg, ARG, &format!("{at}args[{number}]."));
-        }
-    }
+    let room = MOST.saturating_sub(notes.len());
+    notes.extend(unread::keys(profile).into_iter().take(room).map(|UnreadKey { at, key, meant }| {
+        Note::new(Severity::Warning, format!("{}{at}", subject.prefix))
+            .wrote(format!("the key \"{}\"", printable(&key)))
+            .kernel("no engine reads it")
+            .instead(meant.map_or("leave it out".to_owned(), |meant| format!("\"{meant}\"?")))
+    }));
 }
