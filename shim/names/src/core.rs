@@ -161,7 +161,6 @@ impl Core {
             same.times += 1;
             return;
         }
-        tracing::warn!(%name, %address, network = %network.0, bits = network.1, "a name resolves to an address that it may not have");
         if blocked.len() == MAX_BLOCKED {
             blocked.pop_front();
         }

@@ -95,12 +95,15 @@ impl Names {
     /// is not written again leads to addresses whose permit ends.
     #[must_use]
     pub fn hosts(&self) -> String {
+        let now = BootTime::now();
         let table = lock(&self.core.table);
+        let permits = lock(&self.core.permits);
         let mut pinned: Vec<_> = table.names.iter().filter(|(_, entry)| entry.below.is_none()).collect();
         pinned.sort_by_key(|(name, _)| *name);
         let mut lines = String::new();
         for (name, entry) in pinned {
-            for address in entry.a.addresses.iter().chain(&entry.aaaa.addresses) {
+            let addresses = entry.a.addresses.iter().chain(&entry.aaaa.addresses);
+            for address in addresses.filter(|address| permits.until(**address, &entry.grants) > now) {
                 let _ = writeln!(lines, "{address}\t{name}");
             }
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -15,38 +14,36 @@ use crate::table::Entry;
 use crate::upstream::Failure;
 use crate::wire::{Found, Kind};
 
-/// Most names that are asked for at a time.
-const AT_A_TIME: usize = 32;
+/// Most names that are asked for at a time: what they need meanwhile is not given back to the system.
+const AT_A_TIME: usize = 16;
 /// The shortest and the longest sleep between looks at the table, in seconds.
 const SLEEP: (u64, u64) = (1, 60);
 
 /// Resolves every pinned name once.
 pub(crate) async fn pin(core: &Arc<Core>) -> Result<(), StartError> {
-    let places = Arc::new(Semaphore::new(AT_A_TIME));
     let deadline = Instant::now() + Duration::from_secs(core.limits.start.into());
+    let mut names = core.rules.pinned().cloned();
     let mut tasks = JoinSet::new();
-    for name in core.rules.pinned() {
-        let (core, name, places) = (core.clone(), name.clone(), places.clone());
-        tasks.spawn(async move {
-            let resolved = async {
-                let _place = places.acquire().await;
-                first(&core, &name).await
-            };
-            timeout_at(deadline, resolved).await.unwrap_or_else(|_| {
-                let why = format!("no answer within {} seconds", core.limits.start);
-                Err(StartError::Unresolved { name: name.to_string(), why })
-            })
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        match done {
-            Ok(result) => result?,
-            Err(error) => {
+    loop {
+        while tasks.len() < AT_A_TIME
+            && let Some(name) = names.next()
+        {
+            let core = core.clone();
+            tasks.spawn(async move {
+                timeout_at(deadline, first(&core, &name)).await.unwrap_or_else(|_| {
+                    let why = format!("no answer within {} seconds", core.limits.start);
+                    Err(StartError::Unresolved { name: name.to_string(), why })
+                })
+            });
+        }
+        match tasks.join_next().await {
+            None => return Ok(()),
+            Some(Ok(result)) => result?,
+            Some(Err(error)) => {
                 return Err(StartError::Unresolved { name: "a name".into(), why: error.to_string() });
             }
         }
     }
-    Ok(())
 }
 
 /// The first look-up of a name: along the search list, as a resolver in the pod would.

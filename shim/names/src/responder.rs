@@ -219,7 +219,7 @@ fn told(core: &Core, question: &Question, name: &HostName, kind: Kind, room: usi
 
 /// Asks for a name below a wildcard, opens the gate, and answers.
 async fn resolve(core: &Core, question: &Question, name: &HostName, kind: Kind, room: usize) -> Vec<u8> {
-    let entry = lock(&core.table).names.get(name).map(|entry| (entry.grants.clone(), entry.asking.clone()));
+    let entry = lock(&core.table).names.get(name).map(|entry| (entry.grants.clone(), entry.asking(kind)));
     let Some((grants, asking)) = entry else { return question.refuse(Rcode::SERVFAIL) };
     let turn = asking.lock().await;
     // Whoever came first may have asked already.

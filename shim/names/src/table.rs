@@ -60,14 +60,14 @@ pub(crate) struct Entry {
     pub(crate) a: Family,
     pub(crate) aaaa: Family,
     pub(crate) used: BootTime,
-    /// Held while the name is asked for, so that a question that comes twice leaves once.
-    pub(crate) asking: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a family is asked for, so that a question that comes twice leaves once.
+    asking: [Arc<tokio::sync::Mutex<()>>; 2],
 }
 
 impl Entry {
     pub(crate) fn new(asked: HostName, below: Option<HostName>, grants: Arc<[Grant]>, now: BootTime) -> Self {
         let (a, aaaa) = (Family::default(), Family::default());
-        Self { asked, below, grants, a, aaaa, used: now, asking: Arc::default() }
+        Self { asked, below, grants, a, aaaa, used: now, asking: Default::default() }
     }
 
     pub(crate) fn family(&self, kind: Kind) -> &Family {
@@ -75,6 +75,10 @@ impl Entry {
             Kind::A => &self.a,
             Kind::Aaaa => &self.aaaa,
         }
+    }
+
+    pub(crate) fn asking(&self, kind: Kind) -> Arc<tokio::sync::Mutex<()>> {
+        self.asking[kind as usize].clone()
     }
 
     pub(crate) fn family_mut(&mut self, kind: Kind) -> &mut Family {

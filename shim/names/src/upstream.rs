@@ -15,6 +15,8 @@ use crate::resolv_conf::ResolvConf;
 use crate::snapshot::Counters;
 use crate::wire::{Found, Kind, Reply, ask, read};
 
+/// Most bytes of an answer by UDP: without EDNS it has 512, some servers send more all the same.
+const MAX_DATAGRAM: usize = 1500;
 /// Most bytes of an answer by TCP.
 const MAX_ANSWER: usize = 16 << 10;
 /// Most messages that are ignored before a try counts as failed: whoever floods the port has not guessed the id by then.
@@ -73,9 +75,10 @@ impl Upstream {
         let id = random_id()?;
         self.count(|counters| counters.queries += 1);
         socket.send(&ask(id, name, kind)).await?;
-        let mut buffer = [0; 4096];
+        // On the heap: futures are moved, and kept where they were largest.
+        let mut buffer = vec![0; MAX_DATAGRAM];
         for _ in 0..MAX_FOREIGN {
-            // The socket is connected, but what came before that is in its queue as well.
+            // The socket is connected, but it has its port a moment before that.
             let (length, from) = socket.recv_from(&mut buffer).await?;
             match read(&buffer[..length], id, name, kind) {
                 reply if from == server && reply != Reply::Foreign => return Ok(reply),

@@ -239,6 +239,7 @@ async fn down_later_keeps_the_last_good_for_a_while() {
     assert!(pod.names.snapshot().names.iter().all(|name| name.stale));
     sleep(Duration::from_millis(4500)).await;
     assert_eq!(pod.a("api.test").await.rcode, Rcode::SERVFAIL);
+    assert_eq!(pod.names.hosts(), "");
     assert_eq!(pod.a("x.wild.test").await.rcode, Rcode::SERVFAIL);
     // The permit was never longer than the last good answer may be used.
     let told = pod.gate.told.lock().expect("no panic").clone();

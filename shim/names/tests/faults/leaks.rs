@@ -96,8 +96,24 @@ async fn a_question_that_comes_twice_leaves_once() {
     assert_eq!(server.names().len(), 1);
 }
 
+/// Resolvers ask for both families at once, and wait for both.
+#[tokio::test]
+async fn the_families_of_a_name_do_not_wait_for_each_other() {
+    let server =
+        Server::new(|asked| if asked.aaaa { Vec::new() } else { vec![asked.addresses(60, &["192.0.2.1"])] }).await;
+    let pod = start("*.test:443", &server).await.expect("started");
+    let begun = Instant::now();
+    let both = [Rtype::AAAA, Rtype::A].into_iter().map(|rtype| {
+        let pod = &pod;
+        async move { (pod.ask("a.test", rtype).await.rcode, begun.elapsed()) }
+    });
+    let answers = futures(both).await;
+    assert_eq!((answers[0].0, answers[1].0), (Rcode::SERVFAIL, Rcode::NOERROR));
+    assert!(answers[1].1 < Duration::from_secs(1) && answers[0].1 > Duration::from_secs(1), "{answers:?}");
+}
+
 /// Runs futures at the same time.
-async fn futures<T: 'static>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut all: Vec<_> = all.map(Box::pin).collect();
     let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {
