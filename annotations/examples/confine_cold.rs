@@ -32,6 +32,7 @@ fn once(names: bool) -> Result<(u128, u128), Box<dyn std::error::Error>> {
         arch: HostArch::X86_64,
         engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
         launcher_dir: "/run/zerocap/launcher".into(),
+        files_dir: "/run/zerocap/files".into(),
     };
     let start = Instant::now();
     let policy = PodPolicy::from_sandbox(&spec, &Floor::none())?.container_of(&spec)?;

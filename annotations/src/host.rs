@@ -24,6 +24,13 @@ pub struct Host {
     pub engine: EngineTraits,
     /// Directory on the node that is mounted into the container at `/.zerocap`; the launcher lies in it.
     pub launcher_dir: PathBuf,
+    /// Directory on the node for files that are made for this one container and mounted into it.
+    #[serde(default = "files_dir")]
+    pub files_dir: PathBuf,
+}
+
+fn files_dir() -> PathBuf {
+    "/run/zerocap/.files/NAMESPACE/ID".into()
 }
 
 /// What Landlock does on this kernel, by behaviour: vendor kernels report a version and lack parts of it.

@@ -27,7 +27,7 @@ pub mod policy;
 mod promise;
 pub mod report;
 
-pub use confine::{Allow, Confinement, Expect, PacketRules, Target, confine};
+pub use confine::{Allow, Confinement, Expect, Names, PacketRules, Target, confine};
 pub use error::{ZcError, quote};
 pub use floor::Floor;
 pub use host::{EngineTraits, Host, HostArch, LandlockAbilities, PacketFence};

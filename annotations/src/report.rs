@@ -136,6 +136,8 @@ pub enum Fence {
     LandlockUnix,
     /// Programs on the container's cgroup that see every packet.
     PacketFence,
+    /// A resolver on the node that tells the container listed names only, and the packet fence their addresses.
+    NameResolver,
     /// An IPC namespace and a /dev/shm of the container's own.
     PrivateIpc,
     /// A PID namespace of the container's own.

@@ -96,7 +96,9 @@ fn annotations() -> Vec<Case> {
         ),
         pod("exception to a knob without order", "", &[PLATFORM, ("proxy-port.zerocap.io/app", "3129")]),
         pod("malformed container name", "", &[PLATFORM, ("listen.zerocap.io/My_App", "80")]),
-        pod("egress", "", &[PLATFORM, ("zerocap.io/egress", "api.example.com:443")]),
+        pod("international name", "", &[PLATFORM, ("zerocap.io/egress", "b\u{fc}cher.example:443")]),
+        pod("name of loopback", "", &[PLATFORM, ("zerocap.io/egress", "localhost:8080")]),
+        pod("many ports of a name", "", &[PLATFORM, ("zerocap.io/egress", "api.example.com:1-65535")]),
         pod("a preset that keeps no promise", "", &[PLATFORM, ("zerocap.io/seccomp", "sandbox-blocklist")]),
         pod(
             "a preset that is not looser",
@@ -142,7 +144,13 @@ fn floors() -> Vec<Case> {
         floor("undefined policy", "version = 1\n[[section]]\nnamespaces = [\"a\"]\npolicies = [\"web\"]\n"),
         floor("policy of a policy", "version = 1\n[policies.web]\npolicy = \"other\"\n"),
         floor("files twice", "version = 1\n[policies.web]\nfilesystem = \"read-only\"\nfs-write = [\"/data\"]\n"),
-        floor("not supported", "version = 1\n[defaults]\negress = [\"example.com:443\"]\n"),
+        floor("not supported", "version = 1\n[defaults]\nfd-allow = \"0-2\"\n"),
+        floor("no network", "version = 1\n[names]\nnever = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n"),
+        pod(
+            "name beyond the ceiling",
+            "[ceilings]\negress = [\"*.example.com:443\"]",
+            &[PLATFORM, ("zerocap.io/egress", "example.org:443")],
+        ),
         pod("forbidden", "forbidden = [\"listen\"]", &[PLATFORM, ("zerocap.io/listen", "80")]),
         pod("beyond the ceiling", "[ceilings]\nunix = \"container\"", &[PLATFORM, ("zerocap.io/unix", "any")]),
         pod(

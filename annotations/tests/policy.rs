@@ -250,7 +250,7 @@ fn later_annotations_that_are_malformed_refuse_the_container() {
         (("zerocap.io/proxyport", "1"), "ZC0101"),
         (("zerocap.io/listen", "http"), "ZC0102"),
         (("zerocap.io/network-enforcement", "cluster"), "ZC0103"),
-        (("zerocap.io/egress", "a:1"), "ZC0109"),
+        (("zerocap.io/fd-allow", "0-2"), "ZC0109"),
         (("proxy-port.zerocap.io/c1", "1"), "ZC0107"),
     ] {
         let refused = frozen.container("c1", &map(&[PLATFORM, later])).map_err(|error| error.code.as_str()).err();

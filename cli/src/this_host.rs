@@ -8,6 +8,8 @@ use crate::failure::Failure;
 
 /// Where the shim puts the launcher.
 const LAUNCHER_DIR: &str = "/run/zerocap/.launcher";
+/// Where it would put the files of a container.
+const FILES_DIR: &str = "/run/zerocap/.files/NAMESPACE/ID";
 
 /// What the kernel can do: as the shim remembers it for this boot, else tried now.
 pub fn abilities() -> Result<Abilities, Failure> {
@@ -16,7 +18,7 @@ pub fn abilities() -> Result<Abilities, Failure> {
 
 /// This machine with an engine of that name.
 pub fn host(engine_name: &str) -> Result<Host, Failure> {
-    abilities()?.host(engine::traits(engine_name), LAUNCHER_DIR).map_err(Failure::bad_input)
+    abilities()?.host(engine::traits(engine_name), LAUNCHER_DIR, FILES_DIR).map_err(Failure::bad_input)
 }
 
 /// The same, as the shim would find it: only root can try a packet fence, so for anybody else it is taken for granted.

@@ -66,6 +66,7 @@ pub const fn fence(fence: Fence) -> &'static str {
         Fence::LandlockFiles => "Landlock files",
         Fence::LandlockUnix => "Landlock unix",
         Fence::PacketFence => "packet fence",
+        Fence::NameResolver => "name resolver",
         Fence::PrivateIpc => "private IPC",
         Fence::PrivatePid => "private PID namespace",
         Fence::ReadOnlyMounts => "read-only mounts",

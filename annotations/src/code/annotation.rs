@@ -53,7 +53,7 @@ codes! {
         title: "knob or value not supported by this version",
         cause: "The annotation is part of the grammar, but this version of zerocap cannot enforce it yet. It is refused, because an ignored restriction would look like an enforced one.",
         cure: "Remove the annotation, or use a version of zerocap that enforces it.",
-        example: "zerocap.io/egress: \"api.example.com:443\"",
+        example: "zerocap.io/fd-allow: \"0-2\"",
     }
     CONTRADICTION = "ZC0110" {
         title: "annotations contradict each other",

@@ -47,6 +47,7 @@ pub mod filter;
 pub mod floor;
 pub mod handover;
 pub mod install;
+pub mod names;
 pub mod node;
 pub mod profile;
 pub mod promise;
@@ -111,6 +112,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         filter::ENTRIES,
         install::ENTRIES,
         fence::ENTRIES,
+        names::ENTRIES,
     ]
     .into_iter()
     .flatten()

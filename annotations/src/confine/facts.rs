@@ -124,6 +124,24 @@ impl<'a> Facts<'a> {
         self.mounts.iter().filter(|mount| mount.is_writable_volume(self.sandbox_id))
     }
 
+    /// What is mounted at a place last, which is what the container sees there.
+    fn last_at(&self, place: &str) -> Option<&Mount<'a>> {
+        self.mounts.iter().rev().find(|mount| mount.destination == place)
+    }
+
+    /// The kubelet's file at a place: one that the CRI keeps in the sandbox's directory, or the pod's `etc-hosts`.
+    pub(super) fn kubelet_file(&self, place: &str) -> Option<&'a str> {
+        let of_sandbox = format!("/sandboxes/{}/", self.sandbox_id);
+        let of_pod = |source: &str| source.contains("/pods/") && source.ends_with("/etc-hosts");
+        let mount = self.last_at(place).filter(|mount| mount.is_kubelet_file())?;
+        (mount.source.contains(&of_sandbox) || of_pod(mount.source)).then_some(mount.source)
+    }
+
+    /// Whether something of the pod author's is mounted there.
+    pub(super) fn volume_at(&self, place: &str) -> bool {
+        self.last_at(place).is_some() && self.kubelet_file(place).is_none()
+    }
+
     /// A volume of the user at /dev/shm.
     pub(super) fn user_shm(&self) -> bool {
         self.mounts.iter().any(|m| m.destination == "/dev/shm" && m.is_bind() && !m.is_sandbox_shm(self.sandbox_id))

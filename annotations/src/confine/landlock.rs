@@ -15,6 +15,8 @@ use crate::host::Host;
 use crate::knob::{Listen, Transport, Unix};
 use crate::policy::Policy;
 
+/// Where the responder is asked.
+const DNS: u16 = 53;
 /// More ports than this are left to the packet fence: Landlock takes a rule for each.
 const MAX_CONNECT_PORTS: usize = 64;
 
@@ -51,8 +53,12 @@ pub(super) fn compile(
 /// Landlock would open a port on every address.
 fn connect_ports(policy: &Policy, packets: Option<&PacketRules>) -> Option<BTreeSet<u16>> {
     let mut ports = BTreeSet::from([policy.proxy_port()]);
-    for allow in packets.iter().flat_map(|rules| &rules.allow).filter(|allow| allow.transport == Transport::Tcp) {
-        let (first, last) = allow.ports;
+    let rules = packets.iter();
+    let listed = rules.clone().flat_map(|rules| &rules.allow).map(|allow| (allow.transport, allow.ports));
+    let named = rules.clone().flat_map(|rules| &rules.names).map(|named| (named.transport, named.ports));
+    let responder = rules.filter(|rules| !rules.names.is_empty()).map(|_| (Transport::Tcp, (DNS, DNS)));
+    let all = listed.chain(named).chain(responder).filter(|(transport, _)| *transport == Transport::Tcp);
+    for (_, (first, last)) in all {
         if usize::from(last - first) >= MAX_CONNECT_PORTS {
             return None;
         }

@@ -5,6 +5,7 @@ mod facts;
 mod landlock;
 mod layers;
 mod mounts;
+mod names;
 mod namespaces;
 mod packets;
 mod process;
@@ -23,6 +24,7 @@ use crate::policy::Policy;
 use crate::report::{Change, Report, Setting, TargetKind};
 use facts::Facts;
 use layers::Layers;
+pub use names::Names;
 pub use packets::{Allow, PacketRules};
 
 /// Which process is to be confined.
@@ -72,6 +74,8 @@ pub struct Confinement {
     pub plan: Option<LaunchPlan>,
     /// The rules of the container's packet fence; `None` where it gets none. Those of its first process hold for its execs.
     pub packets: Option<PacketRules>,
+    /// What the names among them are resolved by; `None` where there are none, and for an exec, which gets those of the first process.
+    pub names: Option<Names>,
     /// What the parked process must show.
     pub expect: Expect,
     /// What is enforced, promise by promise.
@@ -133,6 +137,7 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
     // A program of this machine has no cgroup of its own.
     let fenced = policy.platform() && !sandbox && target.in_container() && host.packet_fence.works;
     let packets = fenced.then(|| PacketRules::of(policy));
+    let names = if fenced && target == Target::Init { Names::of(policy, host, &facts) } else { None };
     let mut layers = Layers::of(spec, target, policy, host, packets.as_ref())?;
     let landlock = if sandbox { None } else { landlock::compile(policy, host, &facts, target, packets.as_ref()) };
     let promises = promises::table(policy, host, &facts, target, landlock.as_ref());
@@ -143,13 +148,14 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
     if !sandbox {
         custom::notes(policy, &mut notes);
     }
-    let spec = rewrite(spec, target, policy, host, &facts, &mut layers, &mut changes, &mut notes);
+    let parts = Parts { policy, host, facts: &facts, names: names.as_ref() };
+    let spec = rewrite(spec, target, &parts, &mut layers, &mut changes, &mut notes);
     let mut expect = expect(policy, &facts, target, &layers, landlock.is_some());
     expect.packet_fence = fenced;
     let plan = plan(target, layers, landlock)?;
 
     let report = Report { promises, changes, notes, active: true, ..empty_report(target, policy, host) };
-    Ok(Confinement { spec, plan, packets, expect, report })
+    Ok(Confinement { spec, plan, packets, names, expect, report })
 }
 
 fn untouched(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Confinement {
@@ -161,6 +167,7 @@ fn untouched(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> 
         spec: spec.clone(),
         plan: None,
         packets: None,
+        names: None,
         expect: Expect::default(),
         report: Report { promises: promises::not_asked(policy), ..empty_report(target, policy, host) },
     }
@@ -188,17 +195,23 @@ fn empty_report(target: Target<'_>, policy: &Policy, host: &Host) -> Report {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the one place where everything that was decided meets the spec")]
+/// What was decided, and what it was decided by.
+struct Parts<'a> {
+    policy: &'a Policy,
+    host: &'a Host,
+    facts: &'a Facts<'a>,
+    names: Option<&'a Names>,
+}
+
 fn rewrite(
     spec: &Value,
     target: Target<'_>,
-    policy: &Policy,
-    host: &Host,
-    facts: &Facts<'_>,
+    parts: &Parts<'_>,
     layers: &mut Layers,
     changes: &mut Vec<Change>,
     notes: &mut Vec<String>,
 ) -> Value {
+    let Parts { policy, host, facts, names } = *parts;
     match target {
         Target::Exec { process } => {
             let mut process = process.clone();
@@ -220,6 +233,9 @@ fn rewrite(
         }
         if policy.read_only() {
             mounts::read_only(&mut spec, facts, changes);
+        }
+        if let Some(names) = names {
+            mounts::names(&mut spec, facts, names, changes, notes);
         }
         mounts::launcher(&mut spec, host, changes);
     }

@@ -1,27 +1,64 @@
-//! Mounts: the launcher's directory, a private /dev/shm, read-only files.
+//! Mounts: the launcher's directory, a private /dev/shm, the files of the container's names, read-only files.
 
 use serde_json::{Value, json};
 
 use super::facts::{Facts, Mount};
+use super::names::{HOSTS, Names, RESOLV_CONF};
 use crate::host::Host;
 use crate::report::Change;
 
 /// The launcher's directory, after every mount of the pod.
 pub(super) fn launcher(spec: &mut Value, host: &Host, changes: &mut Vec<Change>) {
-    let Some(root) = spec.as_object_mut() else { return };
     let mount = json!({
         "destination": zerocap_plan::MOUNT_POINT,
         "type": "bind",
         "source": host.launcher_dir.to_string_lossy(),
         "options": ["bind", "rprivate", "ro", "nosuid", "nodev", "exec"],
     });
+    add(spec, mount);
+    changes.push(Change::new("/mounts", "the launcher's directory at /.zerocap, read-only"));
+}
+
+/// Files that say whom to ask for names, over whatever the container would have had there: a later mount hides an earlier one, and
+/// the files below stay as they are for everybody else.
+pub(super) fn names(
+    spec: &mut Value,
+    facts: &Facts<'_>,
+    names: &Names,
+    changes: &mut Vec<Change>,
+    notes: &mut Vec<String>,
+) {
+    let hosts = names.hosts.as_ref().map(|_| (HOSTS, "the pod's and the addresses of the names in egress"));
+    for (place, what) in [(RESOLV_CONF, "the container's own responder")].into_iter().chain(hosts) {
+        let file = place.rsplit('/').next().unwrap_or_default();
+        add(
+            spec,
+            json!({
+                "destination": place,
+                "type": "bind",
+                "source": names.directory.join(file).to_string_lossy(),
+                "options": ["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"],
+            }),
+        );
+        changes.push(Change::new("/mounts", format!("a private {place}, read-only: {what}")));
+    }
+    if facts.volume_at(RESOLV_CONF) {
+        notes.push(format!("the volume at {RESOLV_CONF} is hidden by a private file, since egress has names"));
+    }
+    if facts.volume_at(HOSTS) {
+        notes.push(format!("the volume at {HOSTS} stays: addresses of names in egress are not written there"));
+    }
+}
+
+/// One mount more, over all others.
+fn add(spec: &mut Value, mount: Value) {
+    let Some(root) = spec.as_object_mut() else { return };
     match root.get_mut("mounts") {
         Some(Value::Array(mounts)) => mounts.push(mount),
         _ => {
             root.insert("mounts".into(), Value::Array(vec![mount]));
         }
     }
-    changes.push(Change::new("/mounts", "the launcher's directory at /.zerocap, read-only"));
 }
 
 /// A tmpfs of the container's own instead of the /dev/shm that the CRI shares among the pod's containers. A volume of

@@ -1,10 +1,11 @@
-//! What the packet fence of one container lets through: addresses and ports, no names.
+//! What the packet fence of one container lets through.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::knob::{Listen, Peer, Transport};
+use super::names::named;
+use crate::knob::{Destination, Listen, Peer, Transport};
 use crate::policy::Policy;
 
 /// Destinations of one kind.
@@ -25,6 +26,9 @@ pub struct Allow {
 pub struct PacketRules {
     /// Where connections and datagrams may go.
     pub allow: Vec<Allow>,
+    /// Names and domains: their addresses are let through while they are known, and so is the container's responder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Destination>,
     /// Ports that may be bound and that others may reach: transport, first and last port.
     pub listen: Vec<(Transport, u16, u16)>,
     /// The proxy's port, which the workload never binds.
@@ -36,24 +40,22 @@ impl PacketRules {
     ///
     /// The loopback proxy, `egress`, and the ports of `listen` on loopback: processes of one container talk to each other. Whose
     /// listener answers there cannot be told; the pod's loopback is shared.
-    ///
-    /// Names in `egress` are refused before; none is here.
     pub(super) fn of(policy: &Policy) -> Self {
         let proxy_port = policy.proxy_port();
-        let mut rules = Self { allow: Vec::new(), listen: Vec::new(), proxy_port };
+        let mut rules = Self { allow: Vec::new(), names: named(policy), listen: Vec::new(), proxy_port };
         rules.loopback(Transport::Tcp, (proxy_port, proxy_port));
         if let Some(egress) = &policy.settings().egress {
             rules.allow.extend(egress.0.iter().filter_map(|destination| match destination.peer {
                 Peer::Network(address, length) => Some(Allow {
                     transport: destination.transport,
-                    network: plain(address, length),
+                    network: (address, length),
                     ports: destination.ports,
                 }),
                 Peer::Name(_) | Peer::Below(_) => None,
             }));
         }
         let transports: &[Transport] =
-            if rules.datagrams() { &[Transport::Tcp, Transport::Udp] } else { &[Transport::Tcp] };
+            if rules.lists_datagrams() { &[Transport::Tcp, Transport::Udp] } else { &[Transport::Tcp] };
         for transport in transports {
             match policy.listen() {
                 Listen::Ports(ports) => {
@@ -75,12 +77,18 @@ impl PacketRules {
         rules
     }
 
-    /// Whether datagrams may be sent anywhere.
+    /// Whether datagrams may be sent anywhere: to a listed destination, or to the responder.
     pub fn datagrams(&self) -> bool {
-        self.allow.iter().any(|allow| allow.transport == Transport::Udp)
+        self.lists_datagrams() || !self.names.is_empty()
     }
 
-    /// Whether a destination may be reached: what the packet fence in the kernel must answer.
+    /// Whether the policy itself lists something for datagrams. Those to the responder open no port of `listen` for others.
+    pub fn lists_datagrams(&self) -> bool {
+        let named = self.names.iter().map(|destination| destination.transport);
+        self.allow.iter().map(|allow| allow.transport).chain(named).any(|transport| transport == Transport::Udp)
+    }
+
+    /// Whether a destination may be reached whatever names resolve to: what the packet fence in the kernel must answer.
     ///
     /// An IPv4-mapped address is the IPv4 one. Loopback is reached by entries that name loopback, not by wider networks:
     /// who writes `0.0.0.0/0` does not mean the pod's other containers.
@@ -106,17 +114,6 @@ impl PacketRules {
             let length = if address.is_ipv4() { 32 } else { 128 };
             Allow { transport, network: (address, length), ports }
         }));
-    }
-}
-
-/// A network of IPv4-mapped addresses is one of IPv4 addresses.
-fn plain(address: IpAddr, length: u8) -> (IpAddr, u8) {
-    match address {
-        IpAddr::V6(v6) if length >= 96 => match v6.to_ipv4_mapped() {
-            Some(v4) => (v4.into(), length - 96),
-            None => (address, length),
-        },
-        _ => (address, length),
     }
 }
 

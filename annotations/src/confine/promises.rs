@@ -7,6 +7,7 @@ use zerocap_seccomp::preset::refused_names;
 use super::facts::{Facts, Namespace};
 use super::landlock::{Compiled, fs, net, scope};
 use super::layers::last_layers;
+use super::names::{is_name, named};
 use super::{Target, custom};
 use crate::code;
 use crate::error::ZcError;
@@ -221,6 +222,9 @@ impl View<'_> {
             None => "the loopback proxy".to_owned(),
         };
         self.packet_fence(&mut row, &listed);
+        if self.fenced() && !named(self.policy).is_empty() {
+            row.fence(Fence::NameResolver, true, "listed names only, by their own addresses while these are known");
+        }
         let only = match egress {
             _ if self.fenced() && (egress.is_some() || !self.policy.listen().is_none()) => {
                 "connect to the listed ports only".to_owned()
@@ -228,8 +232,8 @@ impl View<'_> {
             _ => format!("connect to port {} only", self.policy.proxy_port()),
         };
         row.fence(Fence::LandlockTcp, connect, if connect { only } else { String::new() });
-        let datagrams =
-            egress.is_some_and(|all| all.0.iter().any(|to| to.transport == Transport::Udp)) && self.fenced();
+        let datagrams = egress.is_some_and(|all| all.0.iter().any(|to| to.transport == Transport::Udp || is_name(to)))
+            && self.fenced();
         row.fence(Fence::Seccomp, true, if datagrams { "no Fast Open" } else { "no datagrams, no Fast Open" });
         if self.sandbox() {
             row.partly("the pause container has no launcher, so no Landlock");

@@ -6,11 +6,11 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{Floor, MAX_FILE, Pattern, Section};
+use super::{Floor, MAX_FILE, NameNetworks, Pattern, Section};
 use crate::code::{self, Code};
 use crate::error::{ZcError, quote};
 use crate::grammar::did_you_mean;
-use crate::knob::{Knob, KnobValue, Mode, Settings, is_dns_label};
+use crate::knob::{self, Knob, KnobValue, Mode, Settings, is_dns_label};
 
 /// The version of the file that this zerocap knows.
 const VERSION: i64 = 1;
@@ -31,6 +31,8 @@ struct File {
     #[serde(default)]
     policies: BTreeMap<Spanned<String>, Table>,
     #[serde(default)]
+    names: FileNames,
+    #[serde(default)]
     section: Vec<Spanned<FileSection>>,
 }
 
@@ -46,6 +48,15 @@ struct FileSection {
     forbidden: Vec<Spanned<String>>,
     modes: Option<Vec<Spanned<String>>>,
     policies: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    names: FileNames,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct FileNames {
+    never: Vec<Spanned<String>>,
+    may: Vec<Spanned<String>>,
 }
 
 /// The text of the file, to turn byte offsets into lines and columns.
@@ -143,6 +154,21 @@ impl Text<'_> {
             })
         };
         names.iter().map(mode).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn names(&self, names: &FileNames) -> Result<NameNetworks, ZcError> {
+        let network = |text: &Spanned<String>| {
+            knob::network(text.get_ref()).ok_or_else(|| {
+                self.error(
+                    code::floor::BAD_VALUE,
+                    &text.span(),
+                    &format!("names has {}, which is no network", quote(text.get_ref())),
+                    "write ADDRESS or NETWORK/LENGTH, with zeros behind the length",
+                )
+            })
+        };
+        let all = |list: &[Spanned<String>]| list.iter().map(network).collect::<Result<_, _>>();
+        Ok(NameNetworks { never: all(&names.never)?, may: all(&names.may)? })
     }
 
     fn patterns(&self, section: &Spanned<FileSection>) -> Result<Vec<Pattern>, ZcError> {
@@ -261,6 +287,7 @@ pub(super) fn parse(toml: &str) -> Result<Floor, ZcError> {
         forbidden: text.forbidden(&file.forbidden)?,
         modes: text.modes(file.modes.as_ref())?,
         policies: None,
+        names: text.names(&file.names)?,
     };
     text.consistent(&file.defaults, &base.defaults, &base.ceilings)?;
     let mut sections = Vec::with_capacity(file.section.len());
@@ -273,6 +300,7 @@ pub(super) fn parse(toml: &str) -> Result<Floor, ZcError> {
             forbidden: text.forbidden(&part.forbidden)?,
             modes: text.modes(part.modes.as_ref())?,
             policies: text.named(part.policies.as_ref(), &policies)?,
+            names: text.names(&part.names)?,
         };
         text.consistent(&part.defaults, &section.defaults, &section.ceilings)?;
         text.consistent(&part.defaults, &section.defaults, &base.ceilings)?;

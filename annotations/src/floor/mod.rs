@@ -6,6 +6,7 @@
 //! `listen` and `proxy-port` hold in platform mode; to demand the mode itself, write its ceiling.
 
 mod file;
+mod names;
 mod pattern;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::code;
 use crate::error::{ZcError, quote};
 use crate::knob::{Knob, Mode, NetworkEnforcement, Settings};
+pub use names::NameNetworks;
 use pattern::Pattern;
 
 /// A floor file that uses every key, for the pages and for people who write their first one.
@@ -40,6 +42,7 @@ struct Section {
     forbidden: BTreeSet<Knob>,
     modes: Option<BTreeSet<Mode>>,
     policies: Option<BTreeSet<String>>,
+    names: NameNetworks,
 }
 
 /// What the floor demands in one namespace, as it is frozen with the pod.
@@ -56,6 +59,9 @@ pub struct Demands {
     pub modes: BTreeSet<Mode>,
     /// Policies that a pod may name.
     pub policies: BTreeMap<String, Settings>,
+    /// What names may resolve to.
+    #[serde(default)]
+    pub names: NameNetworks,
 }
 
 impl Floor {
@@ -111,6 +117,7 @@ impl Floor {
             }
             demands.ceilings.push(layer.ceilings.clone());
             demands.forbidden.extend(&layer.forbidden);
+            demands.names.extend(&layer.names);
             if let Some(modes) = &layer.modes {
                 demands.modes = modes.iter().copied().chain([Mode::Enforce]).collect();
             }

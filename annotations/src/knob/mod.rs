@@ -22,7 +22,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use egress::{Destination, Egress, Peer, Transport};
+pub use egress::{Destination, Egress, MAX_NAME_PORTS, Peer, Transport};
 pub use fd_allow::FdAllow;
 pub use fd_open::{Access, FdOpen, OpenEntry};
 pub use filesystem::Filesystem;
@@ -39,6 +39,7 @@ pub use seccomp_names::{SyscallsAllowed, SyscallsDenied};
 pub use settings::Settings;
 pub use unix::Unix;
 
+pub(crate) use egress::network;
 pub(crate) use list::is_dns_label;
 pub(crate) use paths::is_beneath;
 
@@ -195,7 +196,7 @@ impl Knob {
             Knob::NetworkEnforcement => "platform, cluster (or its synonym namespace)",
             Knob::ProxyPort => "a port from 1 to 65535",
             Knob::Egress => {
-                "HOST:PORT, *.DOMAIN:PORT, ADDRESS:PORT or CIDR:PORT (IPv6 in brackets), PORT may be a range, tcp:// or udp:// before it"
+                "HOST:PORT, *.DOMAIN:PORT, ADDRESS:PORT or CIDR:PORT (IPv6 in brackets), PORT may be a range, tcp:// or udp:// before it; more ports of the same host may follow"
             }
             Knob::Listen => "ports from 1 to 65535, *, or none",
             Knob::Seccomp => "general, strict, minimal, model-backend, sandbox-blocklist",

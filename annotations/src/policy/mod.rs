@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use pod::{CONTAINER_ANNOTATION, NAMESPACE_ANNOTATION, PodPolicy};
 pub use tighten::{Difference, Effect};
 
+use crate::floor::NameNetworks;
 use crate::knob::{Filesystem, Knob, Listen, NetworkEnforcement, Presets, ProxyPort, Require, Settings, Unix};
 
 /// Who gave a knob its value.
@@ -45,6 +46,9 @@ pub struct Policy {
     sources: BTreeMap<Knob, Source>,
     /// Where the annotations differ from those at the start of the pod.
     differences: Vec<Difference>,
+    /// What names in `egress` may resolve to.
+    #[serde(default)]
+    names: NameNetworks,
     /// The pod shares the node's network (seen at its sandbox).
     #[serde(default)]
     host_network: bool,
@@ -129,6 +133,11 @@ impl Policy {
         &self.differences
     }
 
+    /// What names in `egress` may resolve to.
+    pub fn name_networks(&self) -> &NameNetworks {
+        &self.names
+    }
+
     /// Whether the pod's sandbox was seen to share the node's network.
     pub(crate) fn host_network(&self) -> bool {
         self.host_network
@@ -147,6 +156,7 @@ impl Policy {
             settings,
             sources: BTreeMap::new(),
             differences: Vec::new(),
+            names: NameNetworks::default(),
             host_network: false,
             host_pid: false,
         }

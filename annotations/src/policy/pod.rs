@@ -170,6 +170,7 @@ impl PodPolicy {
             settings: resolved.settings,
             sources: resolved.sources,
             differences: Vec::new(),
+            names: self.demands.names.clone(),
             host_network: self.host_network,
             host_pid: self.host_pid,
         }

@@ -55,7 +55,7 @@ impl Decision {
         let uid = user.map_or(getuid().as_raw(), |user| user.uid);
         let args: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let spec = json!({ "process": { "args": args, "user": { "uid": uid } }, "linux": {} });
-        let host = this_host::abilities()?.host(no_engine(), "").map_err(failed)?;
+        let host = this_host::abilities()?.host(no_engine(), "", "").map_err(failed)?;
         let decide = || -> Result<(Confinement, u16), ZcError> {
             let policy = PodPolicy::new(&annotations, &floor)?.container("", &annotations)?;
             Ok((confine(&spec, Target::Machine { privileged }, &policy, &host)?, policy.proxy_port()))

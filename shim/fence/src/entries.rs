@@ -7,6 +7,7 @@ use zerocap_annotations::knob::Transport;
 use zerocap_annotations::{Allow, PacketRules};
 
 use crate::error::FenceError;
+use crate::permits;
 use crate::prefix::{merged, prefixes};
 
 /// Most entries of a fence, over all maps: about 8 MiB of kernel memory.
@@ -56,7 +57,7 @@ impl Entries {
             listen.entry(protocol(*transport)).or_default().push((*first, *last));
         }
         entries.set(LISTEN, 0, listen);
-        let total = entries.exact.len() + entries.networks.len() + entries.ports.len();
+        let total = entries.exact.len() + entries.networks.len() + entries.ports.len() + permits::room(rules);
         if total > MAX_ENTRIES {
             return Err(FenceError::TooLarge { entries: total, limit: MAX_ENTRIES });
         }
@@ -246,7 +247,7 @@ mod tests {
             probes in proptest::collection::vec((address(), 1u16..18, transport()), 64),
         ) {
             let listen = listen.into_iter().map(|(transport, first, more)| (transport, first, first + more)).collect();
-            let rules = PacketRules { allow, listen, proxy_port: 0 };
+            let rules = PacketRules { allow, listen, ..PacketRules::default() };
             let entries = Entries::of(&rules).map_err(|error| TestCaseError::fail(error.to_string()))?;
             for (to, port, transport) in probes {
                 prop_assert_eq!(

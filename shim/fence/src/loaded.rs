@@ -1,15 +1,14 @@
 //! Programs and maps of one container, loaded but not in force yet.
 
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use zerocap_annotations::PacketRules;
-use zerocap_annotations::knob::Transport;
 
-use crate::entries;
+use crate::entries::Entries;
 use crate::error::FenceError;
 use crate::group::{Group, Tree};
 use crate::maps::{Map, Maps};
+use crate::permits::Permits;
 use crate::{programs, sys};
 
 /// A fence that was loaded. Dropping it closes its descriptors: what was attached stays, the rest is gone.
@@ -45,14 +44,14 @@ impl Loaded {
         Ok(ids)
     }
 
-    /// Permits one address and port until a time in nanoseconds since boot (0: for ever), or until a time that is over.
+    /// The way to the table of addresses, for what becomes known later.
     ///
     /// # Errors
-    /// The kernel refuses, for example since the table is full.
-    pub fn permit(&self, transport: Transport, to: IpAddr, port: u16, until: u64) -> Result<(), FenceError> {
-        let key = entries::exact_of(to, port, transport);
+    /// There is no descriptor left, or the rules are not those of the fence.
+    pub fn permits(&self, rules: &PacketRules) -> Result<Permits, FenceError> {
         let failed = |source| FenceError::Entry { map: Map::Exact.name(), source };
-        sys::map_update(self.maps.get(Map::Exact), &key, &until.to_ne_bytes()).map_err(failed)
+        let map = self.maps.get(Map::Exact).try_clone().map_err(failed)?;
+        Ok(Permits::new(map, Entries::of(rules)?))
     }
 }
 

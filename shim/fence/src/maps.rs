@@ -7,6 +7,7 @@ use zerocap_annotations::knob::Transport;
 
 use crate::entries::Entries;
 use crate::error::FenceError;
+use crate::permits;
 use crate::sys::{self, MapSpec};
 
 /// The maps, by the names that the programs have for them.
@@ -39,7 +40,7 @@ const VERDICT: u32 = 4;
 pub(crate) const RING: u32 = 4096;
 /// Destinations that are counted; the ones not seen for longest make room.
 const DESTINATIONS: u32 = 128;
-/// Datagram peers that are remembered where there are datagrams.
+/// Datagram peers that are remembered where there are datagrams. The responder is none: answers come from whom the policy permits.
 const PEERS: u32 = 4096;
 /// Names of maps begin so, which is how [`crate::Attached`] finds them.
 const NAME_PREFIX: &str = "zc_";
@@ -84,21 +85,26 @@ impl Map {
     }
 
     /// Layouts are those of bpf/maps.h.
-    fn spec(self, entries: &Entries, datagrams: bool) -> MapSpec {
+    fn spec(self, entries: &Entries, rules: &PacketRules) -> MapSpec {
         let room = |used: usize| u32::try_from(used).unwrap_or(u32::MAX).max(SMALL);
         let (kind, key, value, entries, flags) = match self {
             Self::Settings => (ARRAY, 4, 8, 1, 0),
-            Self::Exact => (HASH, 20, 8, room(entries.exact.len()), NO_PREALLOC),
+            Self::Exact => (HASH, 20, 8, room(entries.exact.len() + permits::room(rules)), NO_PREALLOC),
             Self::Networks => (LPM_TRIE, 20, 4, room(entries.networks.len()), NO_PREALLOC),
             Self::Ports => (LPM_TRIE, 12, 8, room(entries.ports.len()), NO_PREALLOC),
             Self::Sockets => (SK_STORAGE, 4, VERDICT, 0, NO_PREALLOC),
-            Self::Peers => (LRU_HASH, 24, 8, if datagrams { PEERS } else { 1 }, 0),
+            Self::Peers => (LRU_HASH, 24, 8, if peers(rules) { PEERS } else { 1 }, 0),
             Self::Counters => (ARRAY, 4, 8, COUNTERS, 0),
             Self::Destinations => (LRU_HASH, 20, 8, DESTINATIONS, 0),
             Self::Refusals => (RINGBUF, 0, 0, RING, 0),
         };
         MapSpec { name: self.name(), kind, key, value, entries, flags }
     }
+}
+
+/// Whether datagrams are exchanged with others than the responder.
+fn peers(rules: &PacketRules) -> bool {
+    rules.lists_datagrams() || rules.listen.iter().any(|(transport, ..)| *transport == Transport::Udp)
 }
 
 /// How many counters there are: `enum hook` of bpf/maps.h.
@@ -108,10 +114,9 @@ impl Maps {
     /// Makes the maps and fills them.
     pub(crate) fn new(rules: &PacketRules) -> Result<Self, FenceError> {
         let entries = Entries::of(rules)?;
-        let datagrams = rules.datagrams() || rules.listen.iter().any(|(transport, ..)| *transport == Transport::Udp);
         let make = |map: Map| {
             let refused = |source| FenceError::Map { map: map.name(), source };
-            let spec = map.spec(&entries, datagrams);
+            let spec = map.spec(&entries, rules);
             let fd = if map == Map::Sockets {
                 let types = sys::btf_load(VERDICT).map_err(refused)?;
                 sys::map_create(&spec, Some((&types, 1, sys::BTF_BYTES)))

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const MAP_CREATE: u32 = 0;
 const MAP_LOOKUP_ELEM: u32 = 1;
 const MAP_UPDATE_ELEM: u32 = 2;
+const MAP_DELETE_ELEM: u32 = 3;
 const MAP_GET_NEXT_KEY: u32 = 4;
 const PROG_LOAD: u32 = 5;
 const PROG_ATTACH: u32 = 8;
@@ -133,6 +134,13 @@ pub(crate) fn map_update(map: impl AsFd, key: &[u8], value: &[u8]) -> io::Result
     // SAFETY: the kernel reads a key and a value of the map's sizes, which the callers in maps.rs and attached.rs pass; both
     // live until the call returns.
     unsafe { attr.call(MAP_UPDATE_ELEM).map(drop) }
+}
+
+/// Takes an entry out. The key has the map's size.
+pub(crate) fn map_delete(map: impl AsFd, key: &[u8]) -> io::Result<()> {
+    let mut attr = Attr::new().fd(0, map).u64(8, address(key));
+    // SAFETY: the kernel reads a key of the map's size, which the caller in permits.rs passes and which lives until the call returns.
+    unsafe { attr.call(MAP_DELETE_ELEM).map(drop) }
 }
 
 /// Reads an entry into `value`, which has the map's size; false where there is none.

@@ -6,9 +6,13 @@
 //! | `policy.json` | the pod's policy as frozen at its sandbox (sandbox containers only) | the shim, at Create |
 //! | `config.original.json` | the container's config.json as containerd wrote it | the shim, at Create |
 //! | `fence.json` | where the container's packet fence is | the shim, at Create |
+//! | `resolv.conf` | the pod's resolv.conf as it was when its sandbox was created (sandbox containers only) | the shim, at Create |
+//! | `names.json` | what the names in `egress` resolve to | the shim, from the start on |
 //! | `report.json` | the enforcement report | the shim, at Create and after verification |
 //!
-//! Directories have mode 0700 (but the root, below which the launcher lies: containers' users must pass it), files 0600;
+//! What is mounted into a container lies in `ROOT/.files/NAMESPACE/ID/` and goes with its state directory.
+//!
+//! Directories have mode 0700 (but the root and `.files`, below which the launcher and mounted files lie: containers' users must pass them), files 0600;
 //! every write replaces a whole file in one step. Names are those that
 //! containerd accepts, so no path trick fits in.
 
@@ -27,6 +31,8 @@ pub const ROOT: &str = "/run/zerocap";
 pub const ROOT_VARIABLE: &str = "ZEROCAP_STATE";
 
 const HOST_FILE: &str = "host.json";
+/// Below the root; it begins with a dot, as no containerd namespace does.
+const FILES: &str = ".files";
 const LAYOUT_FILE: &str = "layout";
 const LAYOUT: &str = "1";
 
@@ -48,11 +54,16 @@ pub enum Document {
     OriginalConfig,
     /// Where the packet fence is.
     Fence,
+    /// The pod's resolv.conf, as it was when the sandbox was created.
+    ResolvConf,
+    /// What the names in `egress` resolve to.
+    Names,
 }
 
 impl Document {
     /// Every document.
-    pub const ALL: [Self; 4] = [Self::Policy, Self::Report, Self::OriginalConfig, Self::Fence];
+    pub const ALL: [Self; 6] =
+        [Self::Policy, Self::Report, Self::OriginalConfig, Self::Fence, Self::ResolvConf, Self::Names];
 
     /// The file's name.
     pub const fn file_name(self) -> &'static str {
@@ -61,6 +72,8 @@ impl Document {
             Self::Report => "report.json",
             Self::OriginalConfig => "config.original.json",
             Self::Fence => "fence.json",
+            Self::ResolvConf => "resolv.conf",
+            Self::Names => "names.json",
         }
     }
 }
@@ -117,7 +130,8 @@ impl Store {
         if namespace == HOST_FILE {
             return Err(bad_name("namespace", namespace));
         }
-        Ok(StateDir { store: self.clone(), path: self.root.join(namespace).join(id) })
+        let (path, files) = (self.root.join(namespace).join(id), self.root.join(FILES).join(namespace).join(id));
+        Ok(StateDir { store: self.clone(), path, files })
     }
 
     /// Every container that has a state directory. No root: no containers.
@@ -156,12 +170,18 @@ impl Store {
 pub struct StateDir {
     store: Store,
     path: PathBuf,
+    files: PathBuf,
 }
 
 impl StateDir {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where files that are mounted into the container lie. Nothing is there before somebody makes it.
+    pub fn files(&self) -> &Path {
+        &self.files
     }
 
     /// True if there is such a directory.
@@ -226,16 +246,17 @@ impl StateDir {
 
     /// Removes the directory, and its parents as far as they are empty then. Removing what is not there is no error.
     pub fn remove(&self) -> Result<(), NodeError> {
-        match fs::remove_dir_all(&self.path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(NodeError::io("remove", &self.path, e));
+        // The mounted files first: as long as there is a state directory, somebody comes back for them.
+        for path in [&self.files, &self.path] {
+            match fs::remove_dir_all(path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(NodeError::io("remove", path, e)),
+                _ => {}
             }
-            _ => {}
-        }
-        for parent in self.path.ancestors().skip(1) {
-            // Not empty, or a neighbour was faster: both are fine.
-            if fs::remove_dir(parent).is_err() || parent == self.store.root {
-                break;
+            for parent in path.ancestors().skip(1) {
+                // Not empty, or a neighbour was faster: both are fine.
+                if fs::remove_dir(parent).is_err() || parent == self.store.root {
+                    break;
+                }
             }
         }
         Ok(())

@@ -63,7 +63,7 @@ fn the_probe_becomes_a_host() {
     let mut found = kernel::try_now().unwrap();
     found.machine = "aarch64".into();
     let engine = EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() };
-    let host = found.host(engine.clone(), "/run/zerocap/launcher").unwrap();
+    let host = found.host(engine.clone(), "/run/zerocap/launcher", "/run/zerocap/files").unwrap();
     assert_eq!(host.arch, HostArch::Aarch64);
     assert_eq!(host.landlock.fs, found.landlock.fs);
     assert_eq!(host.landlock.net, found.landlock.net);
@@ -71,6 +71,6 @@ fn the_probe_becomes_a_host() {
     assert_eq!(host.engine, engine);
 
     found.machine = "s390x".into();
-    let error = found.host(engine, "/x").unwrap_err().to_string();
+    let error = found.host(engine, "/x", "/y").unwrap_err().to_string();
     assert_eq!(error, "ZC0906: there is no launcher for this machine, s390x; run the pod on an x86_64 or aarch64 node");
 }

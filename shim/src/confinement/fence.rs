@@ -7,9 +7,10 @@
 
 use std::thread::{self, JoinHandle};
 
+use tokio::sync::oneshot;
 use zerocap_annotations::report::Verified as Row;
 use zerocap_annotations::{PacketRules, ZcError, code};
-use zerocap_fence::{Attached, FenceError, Loaded, Tree};
+use zerocap_fence::{Attached, FenceError, Loaded, Permits, Tree};
 use zerocap_node::fence::FenceState;
 use zerocap_node::state::{Document, StateDir};
 
@@ -21,8 +22,17 @@ const SIGKILL: u32 = 9;
 pub(super) struct Loading(JoinHandle<Result<Loaded, FenceError>>);
 
 impl Loading {
-    pub(super) fn begin(rules: PacketRules) -> Result<Self, ZcError> {
-        let thread = thread::Builder::new().name("packet fence".to_owned()).spawn(move || Loaded::new(&rules));
+    /// `tell`: who waits for the table of addresses, where names are to be written there.
+    pub(super) fn begin(rules: PacketRules, tell: Option<oneshot::Sender<Permits>>) -> Result<Self, ZcError> {
+        let load = move || {
+            let loaded = Loaded::new(&rules)?;
+            if let Some(tell) = tell {
+                // Nobody waits any more where the container was given up.
+                let _ = tell.send(loaded.permits(&rules)?);
+            }
+            Ok(loaded)
+        };
+        let thread = thread::Builder::new().name("packet fence".to_owned()).spawn(load);
         let thread = thread.map_err(|error| refused(FenceError::NotInForce(format!("no thread: {error}"))))?;
         Ok(Self(thread))
     }

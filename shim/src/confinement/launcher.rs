@@ -97,16 +97,21 @@ fn write(directory: &Path, file: &Path) -> io::Result<()> {
     program.write_all(BYTES)?;
     program.set_permissions(fs::Permissions::from_mode(MODE))?;
     drop(program);
-    if Path::new(SELINUX).exists() {
-        for path in [directory, &beside] {
-            rustix::fs::setxattr(path, "security.selinux", SELINUX_LABEL, rustix::fs::XattrFlags::empty())?;
-        }
-    }
+    label(directory)?;
+    label(&beside)?;
     fs::rename(beside, file)
 }
 
+/// Where there is SELinux, what containers may read and execute says so.
+pub(super) fn label(path: &Path) -> io::Result<()> {
+    if Path::new(SELINUX).exists() {
+        rustix::fs::setxattr(path, "security.selinux", SELINUX_LABEL, rustix::fs::XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
 /// A directory that containers' users can pass, whatever our umask is.
-fn make_directory(path: &Path) -> io::Result<()> {
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     if !path.is_dir() {
         DirBuilder::new().recursive(true).mode(0o755).create(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;

@@ -6,6 +6,7 @@
 
 mod fence;
 mod launcher;
+mod names;
 mod parked;
 mod pause;
 mod policies;
@@ -16,6 +17,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use command_fds::FdMapping;
 use serde_json::Value;
+use tokio::sync::oneshot;
 use zerocap_annotations::{Expect, Host, Policy, Report, Target, ZcError, code, confine};
 use zerocap_node::state::{Document, StateDir, Store};
 
@@ -24,6 +26,7 @@ use crate::status::TaskError;
 pub(crate) use fence::remove as remove_fence;
 use fence::{Fence, Loading};
 use launcher::Launcher;
+use names::{Files, Naming, Plan, pods_resolv_conf};
 pub(crate) use policies::{FloorOptions, Policies};
 
 /// A confined container, or a confined sandbox.
@@ -45,6 +48,8 @@ pub(crate) struct Confined {
     init: Mutex<Option<Start>>,
     /// Set when the container was created, if it is to have one.
     fence: OnceLock<Fence>,
+    /// The names in its `egress`, if it has any.
+    naming: Option<Naming>,
 }
 
 /// One start under way: the hand-over with the launcher, and what it must show.
@@ -137,7 +142,8 @@ impl Policies {
             _ => Some(Launcher::install(self.store().root())?),
         };
         let directory = launcher.as_ref().map_or_else(PathBuf::new, |launcher| launcher.directory().to_owned());
-        let host = self.host(request.engine, directory)?;
+        let state = self.store().container(self.namespace(), request.id)?;
+        let host = self.host(request.engine, directory, state.files().to_owned())?;
         let confinement = confine(&request.spec, target, &policy, &host)?;
 
         let mut fds = Vec::new();
@@ -150,7 +156,6 @@ impl Policies {
             fds = child.into_mappings();
             init = Some(Start { handover, expect: confinement.expect.clone() });
         }
-        let state = self.store().container(self.namespace(), request.id)?;
         let mut undo = Undo { state: Some(state.clone()), config: None };
         state.write(Document::OriginalConfig, request.bytes)?;
         state.write_json(Document::Report, &confinement.report)?;
@@ -158,11 +163,24 @@ impl Policies {
             && let Some(pod) = self.pod(request.id)
         {
             state.write_json(Document::Policy, &*pod)?;
+            if let Some(resolv_conf) = pods_resolv_conf(&request.spec)? {
+                state.write(Document::ResolvConf, &resolv_conf)?;
+            }
         }
+        let (naming, tell) = match confinement.names {
+            Some(wanted) => {
+                let (tell, permits) = oneshot::channel();
+                let resolv_conf = self.resolv_conf(&request.spec, &wanted)?;
+                let files = Files::make(&wanted)?;
+                let plan = Plan { wanted, resolv_conf, files, permits, state: state.clone() };
+                (Some(Naming::new(plan, joined_netns(&request.spec))), Some(tell))
+            }
+            None => (None, None),
+        };
         let bytes = serde_json::to_vec(&confinement.spec).map_err(|error| write_failed(&error.into()))?;
         undo.config = Some((request.bundle.to_owned(), request.bytes.to_owned()));
         write_config(request.bundle, &bytes)?;
-        let fence = confinement.packets.map(Loading::begin).transpose()?;
+        let fence = confinement.packets.map(|rules| Loading::begin(rules, tell)).transpose()?;
         let confined = Confined {
             name: format!("{}-{}", self.namespace(), request.id),
             original: request.spec,
@@ -175,6 +193,7 @@ impl Policies {
             expect: confinement.expect,
             init: Mutex::new(init),
             fence: OnceLock::new(),
+            naming,
         };
         Ok(Prepared { confined: Some(confined), fds, fence, undo })
     }
@@ -217,11 +236,54 @@ impl Confined {
         self.init.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Waits until the names in `egress` are resolved, and somebody answers for them. `pid`: the first process, which waits at the
+    /// engine's gate.
+    pub(crate) async fn names_ready(&self, pid: i32) -> Result<(), ZcError> {
+        match &self.naming {
+            Some(naming) => naming.ready(pid).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends what is done for the container's processes: there are none any more.
+    pub(crate) fn ended(&self) {
+        if let Some(naming) = &self.naming {
+            naming.end();
+        }
+    }
+
     /// Removes the packet fence and what is kept on disk: the container is gone.
     pub(crate) fn forget(&self) {
+        self.ended();
         fence::remove(&self.state);
         remove(&self.state);
     }
+}
+
+impl Policies {
+    /// The resolv.conf of a container's pod as it was when the sandbox was created; outside of a pod the container's own.
+    fn resolv_conf(&self, spec: &Value, wanted: &zerocap_annotations::Names) -> Result<Vec<u8>, ZcError> {
+        let frozen = match policies::sandbox_of(spec) {
+            Some(sandbox) => self.store().container(self.namespace(), sandbox)?.read(Document::ResolvConf)?,
+            None => pods_resolv_conf(spec)?,
+        };
+        frozen.ok_or_else(|| {
+            let first = wanted.destinations.first().map(ToString::to_string).unwrap_or_default();
+            ZcError::new(
+                code::names::NO_RESOLV_CONF,
+                format!("egress names {first}, and the pod has no /etc/resolv.conf"),
+                "give the pod a dnsPolicy with a nameserver, or write addresses",
+            )
+        })
+    }
+}
+
+/// The network namespace that a container joins, if it does.
+fn joined_netns(spec: &Value) -> Option<PathBuf> {
+    let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
+    let network = |namespace: &&Value| namespace.get("type").and_then(Value::as_str) == Some("network");
+    let path = namespaces.into_iter().flatten().find(network)?.get("path")?.as_str()?;
+    (!path.is_empty()).then(|| path.into())
 }
 
 /// Where the container's root file system is.

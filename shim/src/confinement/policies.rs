@@ -107,7 +107,7 @@ impl Policies {
     }
 
     /// The node as the translation must know it, with that engine.
-    pub(super) fn host(&self, engine: Kind, launcher_dir: PathBuf) -> Result<Host, ZcError> {
+    pub(super) fn host(&self, engine: Kind, launcher_dir: PathBuf, files_dir: PathBuf) -> Result<Host, ZcError> {
         let abilities = match self.abilities.get() {
             Some(known) => known,
             None => {
@@ -115,7 +115,7 @@ impl Policies {
                 self.abilities.get_or_init(|| found)
             }
         };
-        abilities.host(traits(engine.name()), launcher_dir)
+        abilities.host(traits(engine.name()), launcher_dir, files_dir)
     }
 }
 

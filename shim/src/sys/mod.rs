@@ -1,5 +1,6 @@
 //! The kernel edge: every unsafe block of the shim, one file per kernel feature.
 
+pub mod addresses;
 pub mod descriptors;
 pub mod idmap;
 pub mod memory;

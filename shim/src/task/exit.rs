@@ -30,6 +30,9 @@ impl Shim {
             }
             container.init.when(|state| state.phase != Phase::Starting).await;
             container.execs_ended().await;
+            if let Some(confined) = &container.confined {
+                confined.ended();
+            }
             shim.announce(&container, &container.init);
         });
     }

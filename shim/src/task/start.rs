@@ -89,7 +89,11 @@ impl Shim {
         };
         start.beside(self.sandbox_pid(confined));
         let pid = init.pid();
-        if let Err(error) = confined.in_place(pid) {
+        let may_go = match confined.names_ready(pid).await {
+            Ok(()) => confined.in_place(pid),
+            refused => refused,
+        };
+        if let Err(error) = may_go {
             end(init).await;
             return Err(refused(error));
         }

@@ -1,5 +1,9 @@
 //! What the workload sends.
 
+use std::net::Ipv4Addr;
+
+use zerocap_annotations::knob::Transport;
+
 use crate::room::{Room, expect, rules};
 
 /// Listeners and receivers at the far end for everything that must or must not be reached.
@@ -251,15 +255,16 @@ t("ping", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1) and "made"
 
 #[test]
 fn an_address_is_permitted_until_its_time_is_over() {
-    let Some(room) = Room::new(&rules(&[])) else { return };
+    let policy = rules(&["tcp 10.77.0.3 443", "name api.example 443"]);
+    let Some(room) = Room::new(&policy) else { return };
     let _servers = room.outside_serves(SERVERS);
     let until = |from_now: i64| {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec + from_now).expect("it is after boot")
     };
     let to = "10.77.0.2".parse().expect("an address");
-    let permit =
-        |until| room.loaded.permit(zerocap_annotations::knob::Transport::Tcp, to, 443, until).expect("there is room");
+    let permits = room.loaded.permits(&policy).expect("there are descriptors");
+    let permit = |until| permits.permit(Transport::Tcp, to, (443, 443), until).expect("there is room");
     let ask = "t('ask', lambda: tcp('10.77.0.2', 443) and None)";
     expect(&room.run(ask), &["ask EACCES"]);
     permit(until(3_600_000_000_000));
@@ -268,4 +273,50 @@ fn an_address_is_permitted_until_its_time_is_over() {
     expect(&room.run(ask), &["ask EACCES"]);
     permit(0);
     expect(&room.run(ask), &["ask ok"]);
+    permits.forget(Transport::Tcp, to, (443, 443)).expect("it is there");
+    permits.forget(Transport::Tcp, to, (443, 443)).expect("what is not there is no error");
+    expect(&room.run(ask), &["ask EACCES"]);
+    // What the policy lists itself neither expires nor goes.
+    let listed = "10.77.0.3".parse().expect("an address");
+    permits.permit(Transport::Tcp, listed, (443, 443), until(-1)).expect("nothing to do");
+    permits.forget(Transport::Tcp, listed, (443, 443)).expect("nothing to do");
+    expect(&room.run("t('ask', lambda: tcp('10.77.0.3', 443) and None)"), &["ask ok"]);
+}
+
+#[test]
+fn a_name_has_its_ports_and_transport_at_its_addresses_and_the_table_has_an_end() {
+    let policy = rules(&["name api.example 443-444", "name udp://*.example 53"]);
+    let Some(room) = Room::new(&policy) else { return };
+    let _servers = room.outside_serves(SERVERS);
+    let permits = room.loaded.permits(&policy).expect("there are descriptors");
+    let (v4, v6) = ("10.77.0.2".parse().expect("an address"), "fd77::2".parse().expect("an address"));
+    permits.permit(Transport::Tcp, v4, (443, 444), 0).expect("there is room");
+    permits.permit(Transport::Udp, v6, (53, 53), 0).expect("there is room");
+    let results = room.run(
+        r#"
+def ask(to, port):
+    s = udp(family(to)); s.sendto(b"q", (to, port)); return None if s.recv(9) == b"q" else "odd"
+t("first", lambda: tcp("10.77.0.2", 443) and None)
+t("last", lambda: tcp("10.77.0.2", 444) and None)
+t("mapped", lambda: tcp("::ffff:10.77.0.2", 444) and None)
+t("beyond", lambda: tcp("10.77.0.2", 5000) and "reached")
+t("neighbour", lambda: tcp("10.77.0.3", 443) and "reached")
+t("datagram6", lambda: ask("fd77::2", 53))
+t("datagram4", lambda: ask("10.77.0.2", 53))
+t("other_transport", lambda: tcp("fd77::2", 53) and "reached")
+"#,
+    );
+    let refused = ["beyond", "neighbour", "datagram4", "other_transport"].map(|name| format!("{name} EACCES"));
+    let expected: Vec<&str> = ["first ok", "last ok", "mapped ok", "datagram6 ok"]
+        .into_iter()
+        .chain(refused.iter().map(String::as_str))
+        .collect();
+    expect(&results, &expected);
+    let full =
+        (0..4096u32).map(|n| permits.permit(Transport::Tcp, Ipv4Addr::from(0x0b00_0000 + n).into(), (443, 443), 1));
+    let taken = full.take_while(Result::is_ok).count();
+    assert!((512..1000).contains(&taken), "{taken} addresses fit");
+    permits.permit(Transport::Tcp, v4, (443, 444), 1).expect("what is there can be changed");
+    permits.forget(Transport::Tcp, Ipv4Addr::from(0x0b00_0000).into(), (443, 443)).expect("it is there");
+    permits.permit(Transport::Tcp, v6, (443, 443), 0).expect("there is room again");
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType, recv, socket_with};
 use zerocap_annotations::knob::Transport::{self, Tcp, Udp};
+use zerocap_annotations::knob::{Destination, Peer};
 use zerocap_annotations::{Allow, PacketRules};
 use zerocap_fence::{Attached, Group, Loaded, Tree};
 
@@ -263,7 +264,7 @@ fn goes_to(frame: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes([*ip.get(header + 2)?, *ip.get(header + 3)?]))
 }
 
-/// Rules as tests write them: `tcp 10.77.0.2/32 80-90`, `listen tcp 8080-8080`, `proxy 3128`.
+/// Rules as tests write them: `tcp 10.77.0.2/32 80-90`, `name *.example 443`, `listen tcp 8080-8080`, `proxy 3128`.
 pub fn rules(text: &[&str]) -> PacketRules {
     let mut rules = PacketRules { proxy_port: 3128, ..PacketRules::default() };
     for line in text {
@@ -273,6 +274,14 @@ pub fn rules(text: &[&str]) -> PacketRules {
             (first.parse().expect("a port"), last.parse().expect("a port"))
         };
         match words.as_slice() {
+            ["name", host, range] => {
+                let (transport, host) = host.strip_prefix("udp://").map_or((Tcp, *host), |host| (Udp, host));
+                let peer = match host.strip_prefix("*.") {
+                    Some(domain) => Peer::Below(domain.to_owned()),
+                    None => Peer::Name(host.to_owned()),
+                };
+                rules.names.push(Destination { transport, peer, ports: ports(range) });
+            }
             ["listen", transport, range] => {
                 let (first, last) = ports(range);
                 rules.listen.push((transport_of(transport), first, last));

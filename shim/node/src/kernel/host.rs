@@ -7,11 +7,17 @@ use zerocap_annotations::{EngineTraits, Host, HostArch, LandlockAbilities, ZcErr
 use super::Abilities;
 
 impl Abilities {
-    /// The host that `confine` decides for: this kernel with that engine, the launcher in that directory.
+    /// The host that `confine` decides for: this kernel with that engine, the launcher in that directory, the container's private files in
+    /// the other.
     ///
     /// # Errors
     /// ZC0906 on a machine for which there is no launcher.
-    pub fn host(&self, engine: EngineTraits, launcher_dir: impl Into<PathBuf>) -> Result<Host, ZcError> {
+    pub fn host(
+        &self,
+        engine: EngineTraits,
+        launcher_dir: impl Into<PathBuf>,
+        files_dir: impl Into<PathBuf>,
+    ) -> Result<Host, ZcError> {
         let arch = match self.machine.as_str() {
             "x86_64" => HostArch::X86_64,
             "aarch64" => HostArch::Aarch64,
@@ -33,6 +39,7 @@ impl Abilities {
             arch,
             engine,
             launcher_dir: launcher_dir.into(),
+            files_dir: files_dir.into(),
         })
     }
 }

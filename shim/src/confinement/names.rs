@@ -1,0 +1,218 @@
+//! The names of a container's `egress`, from its private files to its end.
+//!
+//! Resolving begins when the container is created and runs beside the engine; the start waits for it. What is known is written to the
+//! container's private resolv.conf and hosts, whose mounts the engine has made by then: they are written in place.
+
+mod files;
+mod guard;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use zerocap_annotations::knob::Transport;
+use zerocap_annotations::{Names as Wanted, ZcError, code};
+use zerocap_fence::Permits;
+use zerocap_names::{
+    BootTime, Counters, DNS_PORT, Gate, Limits, Names, Netns, ResolvConf, Responder, Rules, Setup, StartError,
+};
+use zerocap_node::state::{Document, StateDir};
+
+pub(super) use files::{Files, pods_resolv_conf};
+
+/// How often what changed is written down. Addresses stay permitted for longer than that after they have changed.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// The names of one container.
+pub(super) struct Naming(Mutex<Phase>);
+
+enum Phase {
+    /// The network namespace is not known yet: the engine makes it.
+    Waiting(Box<Plan>),
+    Starting(JoinHandle<Result<JoinHandle<()>, ZcError>>),
+    /// The task holds the names; with it they end.
+    Running(JoinHandle<()>),
+    Over,
+}
+
+/// What is needed to begin.
+pub(super) struct Plan {
+    pub(super) wanted: Wanted,
+    /// The pod's own, as it was when the sandbox was created.
+    pub(super) resolv_conf: Vec<u8>,
+    pub(super) files: Files,
+    /// The fence's table, as soon as it is loaded.
+    pub(super) permits: oneshot::Receiver<Permits>,
+    pub(super) state: StateDir,
+}
+
+impl Naming {
+    /// Begins at once where the container joins a network namespace that is there.
+    pub(super) fn new(plan: Plan, netns: Option<PathBuf>) -> Self {
+        Self(Mutex::new(match netns {
+            Some(netns) => Phase::Starting(tokio::spawn(plan.run(netns))),
+            None => Phase::Waiting(Box::new(plan)),
+        }))
+    }
+
+    /// Waits until every name is resolved and everything is in place. `pid`: the container's first process.
+    pub(super) async fn ready(&self, pid: i32) -> Result<(), ZcError> {
+        let starting = match std::mem::replace(&mut *self.phase(), Phase::Over) {
+            Phase::Waiting(plan) => tokio::spawn(plan.run(format!("/proc/{pid}/ns/net").into())),
+            Phase::Starting(starting) => starting,
+            phase @ (Phase::Running(_) | Phase::Over) => {
+                *self.phase() = phase;
+                return Ok(());
+            }
+        };
+        // Aborted with the future, should nobody wait any longer.
+        let mut starting = Guarded(starting);
+        let running = (&mut starting.0).await.map_err(|_| failed(code::names::RESPONDER, "the resolver ended"))??;
+        *self.phase() = Phase::Running(running);
+        Ok(())
+    }
+
+    /// Ends it: nothing is resolved or answered any more.
+    pub(super) fn end(&self) {
+        match std::mem::replace(&mut *self.phase(), Phase::Over) {
+            Phase::Starting(task) => task.abort(),
+            Phase::Running(task) => task.abort(),
+            Phase::Waiting(_) | Phase::Over => {}
+        }
+    }
+
+    fn phase(&self) -> std::sync::MutexGuard<'_, Phase> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Naming {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Guarded<T>(JoinHandle<T>);
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Plan {
+    async fn run(self, netns: PathBuf) -> Result<JoinHandle<()>, ZcError> {
+        let Self { wanted, resolv_conf, files, permits, state } = self;
+        let open = || Netns::open(&netns).map_err(|error| refused(StartError::Netns(error)));
+        let (of_resolver, of_responder) = (open()?, open()?);
+        let guard = guard::guard(&wanted, &netns).map_err(|error| refused(StartError::Netns(error)))?;
+        let rules = Rules::new(&wanted.destinations, guard).map_err(refused)?;
+        let responder = Responder::bind(&of_responder, DNS_PORT).map_err(refused)?;
+        let address = responder.address();
+        // The fence tells its own failure where it is put in place.
+        let permits = permits.await.map_err(|_| failed(code::fence::NOT_LOADED, "there is no packet fence to tell"))?;
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let ports = (address.port(), address.port());
+            permits.permit(transport, address.ip(), ports, 0).map_err(|error| failed(code::names::TABLE, error))?;
+        }
+        let setup = Setup {
+            rules,
+            resolv_conf: ResolvConf::parse(&resolv_conf),
+            server_port: DNS_PORT,
+            netns: of_resolver,
+            gate: Arc::new(Table(permits)),
+            responder,
+            limits: Limits::default(),
+        };
+        let names = Names::start(setup).await.map_err(refused)?;
+        files.write_resolv_conf(&names.resolv_conf())?;
+        files.write_hosts(&names.hosts())?;
+        Ok(tokio::spawn(keep(names, files, state)))
+    }
+}
+
+/// Holds the names, and writes down what changes.
+async fn keep(names: Names, files: Files, state: StateDir) {
+    let mut hosts = names.hosts();
+    let mut seen = None;
+    loop {
+        let snapshot = names.snapshot();
+        let now = names.hosts();
+        if now != hosts && report(files.write_hosts(&now)) {
+            hosts = now;
+        }
+        if seen.as_ref() != Some(&snapshot.counters) {
+            blocked(seen.as_ref(), &snapshot.counters, &snapshot.blocked, &state);
+            let written = serde_json::json!({ "at": BootTime::now(), "snapshot": snapshot });
+            if report(state.write_json(Document::Names, &written).map_err(ZcError::from)) {
+                seen = Some(snapshot.counters);
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn report(result: Result<(), ZcError>) -> bool {
+    // The workload runs, and its responder knows better.
+    result.inspect_err(|error| tracing::warn!(%error, "cannot write down what names resolve to")).is_ok()
+}
+
+/// One line for what names resolved to and may not.
+fn blocked(before: Option<&Counters>, now: &Counters, last: &[zerocap_names::Blocked], state: &StateDir) {
+    if now.blocked == before.map_or(0, |before| before.blocked) {
+        return;
+    }
+    for blocked in last {
+        let (network, bits) = blocked.network;
+        tracing::warn!(
+            container = %state.path().file_name().unwrap_or_default().display(),
+            name = %blocked.name,
+            address = %blocked.address,
+            network = %format!("{network}/{bits}"),
+            times = blocked.times,
+            "a name in egress resolved to an address that no name may have; it stays out of reach"
+        );
+    }
+}
+
+/// The fence's table as the resolver's gate.
+struct Table(Permits);
+
+impl Gate for Table {
+    fn permit(&self, transport: Transport, to: IpAddr, ports: (u16, u16), until: BootTime) -> io::Result<()> {
+        // Time 0 means for ever there; nobody has an answer from the moment of boot.
+        self.0.permit(transport, to, ports, until.0.max(1)).map_err(io::Error::other)
+    }
+
+    fn forget(&self, transport: Transport, to: IpAddr, ports: (u16, u16)) -> io::Result<()> {
+        self.0.forget(transport, to, ports).map_err(io::Error::other)
+    }
+}
+
+fn failed(code: code::Code, what: impl ToString) -> ZcError {
+    ZcError::new(code, what.to_string(), "look at the error and at the shim's log")
+}
+
+fn refused(error: StartError) -> ZcError {
+    let (code, hint) = match &error {
+        StartError::NoName(_) | StartError::TooManyNames { .. } => {
+            (code::annotation::BAD_VALUE, "write fewer names in egress, as DNS has them")
+        }
+        StartError::Netns(_) | StartError::Listen { .. } => {
+            (code::names::RESPONDER, "let no other container of the pod bind port 53 of all addresses")
+        }
+        StartError::NoAddress { .. } | StartError::Unresolved { .. } => {
+            (code::names::UNRESOLVED, "correct the name in egress, or look at the pod's nameservers")
+        }
+        StartError::Forbidden { .. } => (
+            code::names::FORBIDDEN,
+            "write the address instead of the name, or ask the node's administrator for names.may",
+        ),
+        StartError::Gate { .. } => (code::names::TABLE, "write fewer names or ports in egress"),
+    };
+    ZcError::new(code, format!("egress: {error}"), hint)
+}
