@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{
     Capability, ContainerConfig, ContainerMetadata, ContainerStatus, ContainerStatusRequest, CreateContainerRequest,
-    ExecSyncRequest, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerSecurityContext,
+    DnsConfig, ExecSyncRequest, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerSecurityContext,
     LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption, PodSandboxConfig,
     PodSandboxMetadata, PodSandboxStatusRequest, RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
     SecurityProfile, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
@@ -51,6 +51,7 @@ pub struct PodBuilder<'n> {
     profile: Profile,
     privileged: bool,
     namespace: String,
+    dns: Option<DnsConfig>,
 }
 
 impl<'n> PodBuilder<'n> {
@@ -64,6 +65,7 @@ impl<'n> PodBuilder<'n> {
             profile: Profile::Restricted,
             privileged: false,
             namespace: "default".to_owned(),
+            dns: None,
         }
     }
 
@@ -101,6 +103,14 @@ impl<'n> PodBuilder<'n> {
         self
     }
 
+    /// The nameserver and the search list of its resolv.conf.
+    #[must_use]
+    pub fn dns(mut self, server: std::net::IpAddr, searches: &[&str]) -> Self {
+        let searches = searches.iter().map(|&domain| domain.to_owned()).collect();
+        self.dns = Some(DnsConfig { servers: vec![server.to_string()], searches, options: vec!["ndots:5".to_owned()] });
+        self
+    }
+
     /// The Kubernetes namespace.
     #[must_use]
     pub fn namespace(mut self, name: &str) -> Self {
@@ -133,6 +143,7 @@ impl<'n> PodBuilder<'n> {
             },
             log_directory: format!("/var/log/pods/{name}"),
             annotations: self.annotations,
+            dns_config: self.dns,
             linux: Some(LinuxPodSandboxConfig {
                 security_context: Some(LinuxSandboxSecurityContext {
                     namespace_options: Some(self.namespaces.clone()),

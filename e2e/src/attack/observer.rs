@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -25,6 +27,7 @@ const IPV6_HEADER: usize = 40;
 struct Seen {
     frames: Vec<Vec<u8>>,
     ports: BTreeSet<u16>,
+    addresses: BTreeSet<IpAddr>,
 }
 
 /// A running observer; it ends when it goes out of scope.
@@ -38,7 +41,12 @@ pub struct Observer {
 impl Observer {
     /// Starts to watch all interfaces of the node.
     pub fn start(node: &Node) -> io::Result<Self> {
-        let socket = netns::within(&node.netns(), || {
+        Self::within(&node.netns())
+    }
+
+    /// Starts to watch all interfaces of a network namespace.
+    pub fn within(namespace: &Path) -> io::Result<Self> {
+        let socket = netns::within(namespace, || {
             let protocol = Protocol::from_raw(u32::from(ETH_P_ALL.to_be()).try_into().map_err(io::Error::other)?);
             Ok(socket_with(
                 AddressFamily::PACKET,
@@ -65,6 +73,11 @@ impl Observer {
     pub fn saw_port(&self, port: u16) -> bool {
         self.seen.lock().is_ok_and(|seen| seen.ports.contains(&port))
     }
+
+    /// Whether a packet to an address was seen.
+    pub fn saw_address(&self, address: IpAddr) -> bool {
+        self.seen.lock().is_ok_and(|seen| seen.addresses.contains(&address))
+    }
 }
 
 impl Drop for Observer {
@@ -84,11 +97,22 @@ fn watch(socket: &OwnedFd, seen: &Mutex<Seen>, stop: &AtomicBool) {
                 let frame = &buffer[..n];
                 if let Ok(mut seen) = seen.lock() {
                     seen.ports.extend(destination_port(frame));
+                    seen.addresses.extend(destination_address(frame));
                     seen.frames.push(frame.to_vec());
                 }
             }
             Err(_) => thread::sleep(Duration::from_millis(2)),
         }
+    }
+}
+
+/// Where an IP packet goes.
+fn destination_address(frame: &[u8]) -> Option<IpAddr> {
+    let ip = frame.get(ETHERNET_HEADER..)?;
+    match [*frame.get(12)?, *frame.get(13)?] {
+        ETHERTYPE_IPV4 => <[u8; 4]>::try_from(ip.get(16..20)?).ok().map(IpAddr::from),
+        ETHERTYPE_IPV6 => <[u8; 16]>::try_from(ip.get(24..40)?).ok().map(IpAddr::from),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use zerocap_e2e::attack::run::{self, Verdict, Verdicts};
 use zerocap_e2e::attack::table::World;
 use zerocap_e2e::attack::{PROGRAM, echo_listeners};
+use zerocap_e2e::internet::Internet;
 use zerocap_e2e::process::{CAPABILITY_SETS, Status};
 use zerocap_e2e::verdict::{Outcome, Skip};
 use zerocap_e2e::{Container, Node, Pod, node};
@@ -38,6 +39,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("proxy_port_elsewhere4", "the proxy's port, but on another host"),
 ];
 
+const EGRESS: &str = "api.demo.test:443, *.models.demo.test:443";
 const PROXY: [&str; 2] = ["127.0.0.1:3128", "[::1]:3128"];
 
 fn main() -> ExitCode {
@@ -101,6 +103,9 @@ fn show(node: &Node) -> Result<(), Outcome> {
     let under_zerocap = run::in_container(node, &confined_pod, &confined.main, World::Network, &names)?;
     step("running what must keep working, in the zerocap pod");
     let working = working(&confined_pod)?;
+    step("fetching by name, in a network of its own, with and without `zerocap.io/egress`");
+    let internet = Internet::new(node, &[443, 8443], &[])?;
+    let by_name = by_name(node, &internet)?;
     step("asking the kernel and `zerocap status`");
 
     println!();
@@ -110,6 +115,8 @@ fn show(node: &Node) -> Result<(), Outcome> {
         ["STILL WORKS IN THE CONFINED POD", "", ""],
         working.iter().map(|(what, how)| [(*what).to_owned(), how.clone(), String::new()]),
     );
+    println!();
+    table([&format!("WITH zerocap.io/egress: {EGRESS}"), "UNDER RUNC", "UNDER ZEROCAP"], by_name.into_iter());
     println!();
     kernel(&plain, &confined)?;
     println!("\nTHE REPORT (zerocap status {})\n", confined.main.id.get(..12).unwrap_or_default());
@@ -168,6 +175,53 @@ fn working(pod: &Pod<'_>) -> Result<Vec<(&'static str, String)>, Outcome> {
     let output = app.exec(&["kill", "-TERM", "1"])?;
     let code = app.wait(Duration::from_secs(5))?;
     row("a preStop hook: kill -TERM 1", output.code == 0 && code == 5, format!("init ended with its own code, {code}"));
+    Ok(rows)
+}
+
+/// What both pods get of a network in which there are two names and two servers, one of each listed.
+fn by_name(node: &Node, internet: &Internet) -> Result<Vec<[String; 3]>, Outcome> {
+    internet.name("api.demo.test", &[internet.server()]);
+    internet.name("other.demo.test", &[internet.other()]);
+    internet.name("evil.models.demo.test", &["169.254.169.254".parse()?]);
+    internet.name("small.models.demo.test", &[internet.server()]);
+    let fetch = |host: &str, port: u16| {
+        format!(
+            "import socket, sys\ntry: s = socket.create_connection(('{host}', {port}), 3); s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n'); s.recv(99); print('reached')\n\
+             except socket.gaierror: print('no such name')\nexcept TimeoutError: print('no answer')\nexcept OSError as e: print('refused', '(' + e.strerror + ')' if e.strerror else '')"
+        )
+    };
+    let tried = [
+        ("the listed name", fetch("api.demo.test", 443)),
+        ("a name below the listed domain", fetch("small.models.demo.test", 443)),
+        ("another port of the listed name", fetch("api.demo.test", 8443)),
+        ("another name", fetch("other.demo.test", 443)),
+        ("another address", fetch(&internet.other().to_string(), 443)),
+        ("a name that its owner points to the metadata service", fetch("evil.models.demo.test", 443)),
+    ];
+    let (mut columns, mut questions) = (Vec::new(), Vec::new());
+    for pod in [node.pod("runc"), node.pod("zerocap-runc").platform().annotate("zerocap.io/egress", EGRESS)] {
+        let pod = pod.dns(internet.nameserver(), &[]).start()?;
+        let app = pod.container("app").image("python").command(&["/bin/sh", "-c", "sleep 100000"]).start()?;
+        let said = |(_, script): &(&str, String)| -> Result<String, Outcome> {
+            let output = app.exec(&["python3", "-c", script])?;
+            Ok(first_line(&output.stdout, &output.stderr))
+        };
+        let before = internet.asked().len();
+        columns.push(tried.iter().map(said).collect::<Result<Vec<_>, _>>()?);
+        let other = |name: &&String| *name == "other.demo.test";
+        questions.push(internet.asked().iter().skip(before).filter(other).count().to_string());
+    }
+    let cells = |index: usize| [columns[0][index].clone(), columns[1][index].clone()];
+    let mut rows: Vec<[String; 3]> = tried
+        .iter()
+        .enumerate()
+        .map(|(index, (what, _))| {
+            let [runc, zerocap] = cells(index);
+            [(*what).to_owned(), runc, zerocap]
+        })
+        .collect();
+    let [runc, zerocap] = questions.try_into().unwrap_or_default();
+    rows.push(["questions for the other name that left the pod".to_owned(), runc, zerocap]);
     Ok(rows)
 }
 

@@ -14,6 +14,7 @@ mod inference;
 mod install;
 mod knobs;
 mod lists;
+mod names;
 mod often;
 mod over;
 mod presets;
@@ -166,6 +167,7 @@ fn main() -> ExitCode {
     floor::add(&mut suite);
     handover::add(&mut suite);
     fence::add(&mut suite);
+    names::add(&mut suite);
     often::add(&mut suite);
     over::add(&mut suite);
     presets::add(&mut suite);

@@ -21,7 +21,7 @@ const TABLE: &[Row] = &[
     ("over_the_size_limit", |p| p.platform().annotate("zerocap.io/fs-read", &"/x,".repeat(100_000)), "ZC0104"),
     ("exception_without_mode", |p| p.annotate("unix.zerocap.io/main", "any"), "ZC0105"),
     ("exception_stricter", |p| p.platform().annotate("filesystem.zerocap.io/main", "read-only"), "ZC0106"),
-    ("not_supported", |p| p.platform().annotate("zerocap.io/egress", "example.com:443"), "ZC0109"),
+    ("not_supported", |p| p.platform().annotate("zerocap.io/fd-allow", "0-2"), "ZC0109"),
     (
         "contradiction",
         |p| p.platform().annotate("zerocap.io/filesystem", "read-only").annotate("zerocap.io/fs-write", "/data"),
