@@ -26,6 +26,7 @@ pub mod knob;
 pub mod policy;
 mod promise;
 pub mod report;
+mod verdict;
 
 pub use confine::{Allow, Confinement, Expect, Names, PacketRules, Target, confine};
 pub use error::{ZcError, quote};
@@ -34,3 +35,4 @@ pub use host::{EngineTraits, Host, HostArch, LandlockAbilities, PacketFence};
 pub use policy::{PodPolicy, Policy};
 pub use promise::Promise;
 pub use report::Report;
+pub use verdict::Verdict;

@@ -86,6 +86,10 @@ pub enum Command {
     Install(crate::install::args::Install),
     /// Remove what `zerocap install` put there
     Uninstall(crate::install::args::Uninstall),
+    /// Tell Kubernetes what is enforced on this node
+    Node(crate::node::Arguments),
+    /// Show what is enforced for the pods of a cluster, through kubectl
+    Kubectl(crate::kubectl::Arguments),
     /// Run a program of this machine confined, without a container and without root
     ///
     /// The program gets what a confined container's gets from the launcher: no privileges to gain, a seccomp filter, a

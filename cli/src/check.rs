@@ -108,7 +108,6 @@ fn shortfall(outlook: &Outlook) -> String {
 
 fn abilities(found: &Abilities) -> Vec<Ability> {
     let landlock = &found.landlock;
-    let all_but_unix = missing(Kind::Fs, landlock.fs | RESOLVE_UNIX);
     vec![
         Ability {
             name: "Landlock",
@@ -118,25 +117,25 @@ fn abilities(found: &Abilities) -> Vec<Ability> {
         },
         Ability {
             name: "Landlock files",
-            works: all_but_unix.is_empty(),
-            detail: lacking(&all_but_unix),
+            works: landlock.keeps_files(),
+            detail: lacking(&missing(Kind::Fs, landlock.fs | RESOLVE_UNIX)),
             purpose: "promise files; truncate Linux 6.2, ioctl_dev 6.10",
         },
         Ability {
             name: "Landlock TCP",
-            works: landlock.net == 0b11,
+            works: landlock.keeps_tcp(),
             detail: lacking(&missing(Kind::Net, landlock.net)),
             purpose: "promises egress and inbound; Linux 6.7",
         },
         Ability {
             name: "Landlock scopes",
-            works: landlock.scoped == 0b11,
+            works: landlock.keeps_scopes(),
             detail: lacking(&missing(Kind::Scope, landlock.scoped)),
             purpose: "promise neighbours; Linux 6.12",
         },
         Ability {
             name: "Landlock unix",
-            works: landlock.fs & RESOLVE_UNIX != 0,
+            works: landlock.keeps_unix(),
             detail: lacking(&missing(Kind::Fs, landlock.fs | !RESOLVE_UNIX)),
             purpose: "promise neighbours, for sockets on shared volumes; Linux 7.1",
         },

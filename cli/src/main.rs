@@ -10,6 +10,8 @@ mod explain;
 mod failure;
 mod input;
 mod install;
+mod kubectl;
+mod node;
 mod out;
 mod rights;
 mod run;
@@ -26,6 +28,9 @@ use clap::Parser;
 use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
+    if kubectl::is_plugin() {
+        return kubectl::main();
+    }
     let result = match Arguments::parse().command {
         Command::Explain(a) => explain::run(&a),
         Command::Status(a) => status::run(&a),
@@ -33,6 +38,8 @@ fn main() -> ExitCode {
         Command::Seccomp(a) => seccomp::run(&a),
         Command::Install(a) => install::install(&a),
         Command::Uninstall(a) => install::uninstall(&a),
+        Command::Node(a) => node::run(&a),
+        Command::Kubectl(a) => kubectl::run(&a),
         Command::Run(a) => run::run(&a),
         Command::Try(a) => attempt::run(&a),
         Command::Probe(a) => attempt::probe(&a),

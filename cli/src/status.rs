@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::json;
-use zerocap_annotations::report::{State, TargetKind};
-use zerocap_annotations::{Report, ZcError, code, quote};
+use zerocap_annotations::report::State;
+use zerocap_annotations::{Report, Verdict, ZcError, code, quote};
 use zerocap_node::NodeError;
 use zerocap_node::state::{Document, Entry, Store};
 
@@ -17,43 +17,6 @@ use crate::words;
 
 /// As much of an id as `crictl` shows.
 const SHORT: usize = 13;
-
-/// Whether a container is confined, as far as its report says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Every asked promise is kept at least as far as required, and the kernel showed what was expected.
-    Confined,
-    /// Decided, but the workload does not run yet (or never did).
-    NotVerified,
-    /// Nothing is enforced.
-    NotConfined,
-}
-
-impl Verdict {
-    /// Reads it off a report; a container without one is not confined.
-    pub fn of(report: Option<&Report>) -> Self {
-        let Some(report) = report.filter(|report| report.active) else {
-            return Self::NotConfined;
-        };
-        // The pause container runs no foreign code: it has no launcher that could be parked and looked at.
-        let verified = report.target == TargetKind::Sandbox || !report.verified.is_empty();
-        let holds = report.verified.iter().all(|step| step.holds);
-        match (verified, holds) {
-            (_, false) => Self::NotConfined,
-            (false, true) => Self::NotVerified,
-            (true, true) => Self::Confined,
-        }
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Confined => "confined",
-            Self::NotVerified => "not verified (yet)",
-            Self::NotConfined => "NOT confined",
-        }
-    }
-}
 
 /// A container with what is known of it.
 #[derive(Serialize)]

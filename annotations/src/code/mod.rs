@@ -17,6 +17,7 @@
 //! | ZC10xx | [`filter`]: profiles and filters of `zerocap seccomp` |
 //! | ZC11xx | [`install`]: the installation on a node |
 //! | ZC12xx | [`fence`]: the packet fence |
+//! | ZC14xx | [`cluster`]: the node daemon and the plugin of kubectl |
 
 use std::fmt;
 
@@ -41,6 +42,7 @@ macro_rules! codes {
 }
 
 pub mod annotation;
+pub mod cluster;
 pub mod engine;
 pub mod fence;
 pub mod filter;
@@ -113,6 +115,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         install::ENTRIES,
         fence::ENTRIES,
         names::ENTRIES,
+        cluster::ENTRIES,
     ]
     .into_iter()
     .flatten()

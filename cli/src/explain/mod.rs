@@ -5,6 +5,8 @@ mod diff;
 mod plan;
 mod show;
 
+pub use code::page;
+
 use crate::out::{out, outln};
 use std::path::Path;
 use std::process::ExitCode;

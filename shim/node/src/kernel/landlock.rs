@@ -42,7 +42,32 @@ pub struct Landlock {
     pub untried: Vec<String>,
 }
 
+/// `LANDLOCK_ACCESS_FS_RESOLVE_UNIX`, which is a fence of its own.
+const RESOLVE_UNIX: u64 = AccessFs::ResolveUnix as u64;
+/// Every other file right.
+const FILES: u64 = RESOLVE_UNIX - 1;
+
 impl Landlock {
+    /// Whether every file right is kept, but that of pathname sockets.
+    pub const fn keeps_files(&self) -> bool {
+        self.fs & FILES == FILES
+    }
+
+    /// Whether pathname sockets are kept.
+    pub const fn keeps_unix(&self) -> bool {
+        self.fs & RESOLVE_UNIX != 0
+    }
+
+    /// Whether both TCP rights are kept.
+    pub const fn keeps_tcp(&self) -> bool {
+        self.net == 0b11
+    }
+
+    /// Whether both scopes are kept.
+    pub const fn keeps_scopes(&self) -> bool {
+        self.scoped == 0b11
+    }
+
     /// False for a remembered value that no probe of ours writes.
     pub(super) fn is_plausible(&self) -> bool {
         let known = TRIALS.iter().fold((0, 0, 0), |(fs, net, scoped), t| match t.right {

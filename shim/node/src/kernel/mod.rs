@@ -71,6 +71,12 @@ pub fn probe(store: &Store) -> Result<Abilities, NodeError> {
     Ok(abilities)
 }
 
+/// What was found in this boot, if anybody has tried the kernel and the result can be believed. Nothing is tried now: a container
+/// would find what its own filter permits.
+pub fn remembered(store: &Store) -> Option<Abilities> {
+    boot_id().and_then(|boot_id| cache::read(store, &boot_id))
+}
+
 /// Tries everything now, whatever is remembered. Takes a few milliseconds.
 pub fn try_now() -> Result<Abilities, NodeError> {
     try_out(&boot_id().unwrap_or_default())

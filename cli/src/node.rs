@@ -1,0 +1,123 @@
+//! `zerocap node watch`: the node daemon.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use zerocap_annotations::{ZcError, code, quote};
+use zerocap_daemon::api::Place;
+use zerocap_daemon::daemon::{self, DaemonError, Settings};
+use zerocap_node::state::Store;
+
+use crate::failure::Failure;
+
+const WATCH: &str = "\
+It sets the condition zerocap.io/Enforced of every pod of its node that has an annotation or a RuntimeClass of zerocap, or waits \
+for that condition: True if each container that runs is confined, and the kernel showed it before the workload ran. As a \
+readiness gate it keeps an unconfined pod from becoming Ready:
+    spec: { readinessGates: [{ conditionType: zerocap.io/Enforced }] }
+
+Refused starts become Events, one per pod, container and code, at most 25 at once and one more each 10 seconds. The node gets a \
+label for each fence, by what the kernel did when the shim or the installer tried it.
+
+At --listen it serves /metrics (Prometheus), /pods and /pods/NAMESPACE/NAME (with enforcement reports). Only a loopback address is \
+taken: nobody is asked there who they are.
+
+It reads the state directory, as root without any capability, and writes nothing on the node. Its log is one JSON object a line, on \
+standard output. The chart runs it (daemon.enabled); docs/node-daemon.md has what it may do and why.
+
+Exit status:
+  2  it could not begin; otherwise it runs until it is ended";
+
+/// `zerocap node`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set conditions, Events and labels for the pods of this node, and serve numbers
+    #[command(after_long_help = WATCH)]
+    Watch(Watch),
+}
+
+/// `zerocap node watch`.
+#[derive(Debug, Args)]
+struct Watch {
+    /// This node's name in Kubernetes
+    #[arg(long, value_name = "NAME")]
+    node: String,
+
+    /// The state directory; without it /run/zerocap, or what ZEROCAP_STATE names
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    /// A loopback address to serve numbers and reports at; without it they are not served
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// A RuntimeClass whose pods zerocap starts; may be given several times
+    #[arg(long, value_name = "NAME", default_values_t = ["zerocap".to_owned(), "zerocap-platform".to_owned()])]
+    runtime_class: Vec<String>,
+
+    /// Leave the node's labels alone
+    #[arg(long)]
+    no_labels: bool,
+
+    /// The API server; without it, the one of the pod that this runs in
+    #[arg(long, value_name = "URL", requires_all = ["certificate_authority", "token_file"])]
+    server: Option<String>,
+
+    /// The certificates that sign the API server's
+    #[arg(long, value_name = "FILE", requires = "server")]
+    certificate_authority: Option<PathBuf>,
+
+    /// The token to show to the API server; read anew for each request
+    #[arg(long, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
+}
+
+/// Runs the daemon.
+pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let Command::Watch(watch) = &arguments.command;
+    let place = match (&watch.server, &watch.certificate_authority, &watch.token_file) {
+        (Some(server), Some(authority), Some(token)) => {
+            Place { server: server.clone(), authority: authority.clone(), token: token.clone() }
+        }
+        _ => Place::in_cluster().map_err(|error| failure(&error.into()))?,
+    };
+    let settings = Settings {
+        place,
+        node: node_name(&watch.node)?,
+        classes: watch.runtime_class.clone(),
+        store: watch.state.as_ref().map_or_else(Store::of_node, Store::at),
+        listen: watch.listen,
+        labels: !watch.no_labels,
+    };
+    daemon::run(settings).map_err(|error| failure(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name goes into addresses of the API, so it must be one.
+fn node_name(name: &str) -> Result<String, Failure> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+    if !name.is_empty() && name.len() <= 253 && name.bytes().all(plain) {
+        return Ok(name.to_owned());
+    }
+    let message = format!("{} is no name of a node", quote(name));
+    Err(Failure::bad_input(ZcError::new(code::cluster::NODE_NAME, message, "write it as `kubectl get nodes` shows it")))
+}
+
+fn failure(error: &DaemonError) -> Failure {
+    let (code, hint) = match error {
+        DaemonError::Api(_) => {
+            (code::cluster::API_SERVER, "run it in a pod, or give --server, --certificate-authority and --token-file")
+        }
+        DaemonError::Listen { .. } => (code::cluster::LISTEN_ADDRESS, "write --listen 127.0.0.1:PORT with a free port"),
+        DaemonError::Thread(_) => (code::node::RUN_START, "look at the limits on processes and memory"),
+    };
+    Failure::bad_input(ZcError::new(code, error.to_string(), hint))
+}
