@@ -142,7 +142,8 @@ impl Core {
         let permitted = |address: &&IpAddr| permits.until(**address, &entry.grants) > now.plus(1);
         let addresses: Vec<IpAddr> = family.addresses.iter().filter(permitted).copied().collect();
         if addresses.is_empty() && !family.addresses.is_empty() {
-            return Some(Known::Failed);
+            // Their permits made room for others: to be asked for anew.
+            return (retrying || pinned).then_some(Known::Failed);
         }
         Some(Known::Answer { addresses, exists: family.exists || !entry.is_empty(), ttl: ttl as u32 })
     }

@@ -44,9 +44,9 @@ pub trait Gate: Send + Sync {
     /// It is not permitted: the address will not be told to the workload.
     fn permit(&self, transport: Transport, to: IpAddr, ports: (u16, u16), until: BootTime) -> io::Result<()>;
 
-    /// The permit is over, and its place may be used for another one.
+    /// The permit is over, or has to make room for another one.
     ///
     /// # Errors
-    /// The place could not be freed; nothing follows from it here.
+    /// It could not be taken back.
     fn forget(&self, transport: Transport, to: IpAddr, ports: (u16, u16)) -> io::Result<()>;
 }

@@ -31,14 +31,28 @@ impl Permits {
             }
             if !self.held.contains_key(&key) && self.held.len() >= self.most {
                 self.sweep(BootTime::now());
-                if self.held.len() >= self.most {
-                    return Err(io::Error::other(format!("{} permits are held, which are the most", self.most)));
-                }
+                self.make_room(until)?;
             }
             self.gate.permit(grant.0, to, grant.1, until)?;
             self.held.insert(key, until);
         }
         Ok(())
+    }
+
+    /// Gives up the permit that would end first, where that is before the new one: of many answers the oldest, within its grace.
+    fn make_room(&mut self, until: BootTime) -> io::Result<()> {
+        if self.held.len() < self.most {
+            return Ok(());
+        }
+        let first = self.held.iter().min_by_key(|(_, until)| **until).map(|(key, until)| (*key, *until));
+        match first {
+            Some((key @ (to, (transport, ports)), end)) if end < until => {
+                self.gate.forget(transport, to, ports)?;
+                self.held.remove(&key);
+                Ok(())
+            }
+            _ => Err(io::Error::other(format!("{} permits are held, which are the most", self.most))),
+        }
     }
 
     /// Until when all grants are permitted for an address; zero if one is not.

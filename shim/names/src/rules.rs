@@ -75,11 +75,10 @@ impl Rules {
         self.segments.get(&transport).map_or(&[], Vec::as_slice)
     }
 
-    /// Most permits that are held at a time: the size of the gate's table.
-    #[must_use]
-    pub fn most_permits(&self) -> usize {
-        // Two families with a few addresses, and as many again within their grace. Wildcards share a table of their own size.
-        let pinned: usize = self.exact.values().map(|grants| grants.len() * 16).sum();
+    /// Most permits that are held at a time.
+    pub(crate) fn most_permits(&self) -> usize {
+        // Two families with as many addresses as are taken, or fewer and some within their grace. What is below wildcards shares one size.
+        let pinned: usize = self.exact.values().map(|grants| grants.len() * 32).sum();
         let below = self.below.values().map(Vec::len).max().unwrap_or(0) * 512;
         (pinned + below).min(MAX_PERMITS)
     }

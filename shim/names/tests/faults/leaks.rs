@@ -8,7 +8,7 @@ use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Name, Rtype};
 use zerocap_names::{Guard, Limits};
 
-use super::pod::{exchange, exchange_tcp, ips, question, quick, read, start, start_with};
+use super::pod::{Told, exchange, exchange_tcp, ips, question, quick, read, start, start_with};
 use super::server::Server;
 
 /// Everything that a question can carry beside its name.
@@ -211,6 +211,32 @@ async fn the_gate_is_open_before_the_answer_leaves() {
         pod.gate.told.lock().expect("no panic").clear();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_full_table_gives_up_what_ends_first() {
+    let server = Server::new(|asked| {
+        let number: u32 = asked.name[1..].split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let all: Vec<String> =
+            (0..16).map(|n| format!("192.0.{}.{}", 10 + number / 10, number % 10 * 16 + n)).collect();
+        vec![asked.addresses(60, &all.iter().map(String::as_str).collect::<Vec<_>>())]
+    })
+    .await;
+    let pod = start("*.test:443", &server).await.expect("started");
+    for number in 0..40 {
+        assert_eq!(pod.a(&format!("n{number}.test")).await.addresses.len(), 16, "{number}");
+    }
+    assert_eq!(pod.names.snapshot().permits, 512);
+    let told = pod.gate.told.lock().expect("no panic").clone();
+    let forgotten: Vec<_> =
+        told.iter().filter_map(|told| if let Told::Forget(to) = told { Some(*to) } else { None }).collect();
+    assert_eq!(forgotten.len(), 128);
+    assert!(forgotten.iter().all(|to| *to < ips(&["192.0.10.128"])[0]), "{forgotten:?}");
+    // What is not permitted any more is not told, but asked for and permitted anew.
+    pod.gate.told.lock().expect("no panic").clear();
+    assert_eq!(pod.a("n0.test").await.addresses.len(), 16);
+    assert_eq!(pod.gate.permitted().len(), 16);
+    assert_eq!(server.names().len(), 41);
 }
 
 #[tokio::test]
