@@ -47,11 +47,12 @@ pub fn fetch(arguments: &Status, pod: &Pod) -> Result<Value, Failure> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| none(format!("kubectl port-forward: {error}")))?;
-    let (said, complaint) = (child.stdout.take(), child.stderr.take());
+    // kubectl says more while it forwards: it must have somebody to say it to.
+    let (mut said, complaint) = (child.stdout.take().map(BufReader::new), child.stderr.take());
     let _forward = Forward(child);
     let mut line = String::new();
-    if let Some(said) = said {
-        drop(BufReader::new(said).read_line(&mut line));
+    if let Some(said) = &mut said {
+        drop(said.read_line(&mut line));
     }
     let Some(port) = port_of(&line) else {
         let mut text = String::new();
