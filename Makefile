@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench youki cluster cluster-down soak gpu presets aarch64 fuzz mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench image youki cluster cluster-down soak gpu presets aarch64 fuzz mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo: build ## a restricted pod under zerocap beside the same pod under runc (ro
 
 bench: build ## time and memory beside containerd-shim-runc-v2, in one interleaved run (root)
 	@hack/bench
+
+image: build ## the node image as an OCI layout, with its bill of materials, into dist/image/
+	@hack/image
 
 youki: setup ## build the engine youki, once; nodes and tests use it from then on
 	@hack/youki

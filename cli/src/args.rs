@@ -98,6 +98,9 @@ pub enum Command {
     Run(crate::run::Arguments),
     /// Show what an attacker inside a program could do, without and with zerocap
     Try(crate::attempt::Arguments),
+    /// Look at this process, and say whether it is confined
+    #[command(hide = true)]
+    SelfTest,
     #[command(hide = true)]
     Probe(crate::attempt::args::Probe),
     /// Print a completion script for a shell

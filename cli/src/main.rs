@@ -16,6 +16,7 @@ mod out;
 mod rights;
 mod run;
 mod seccomp;
+mod self_test;
 mod status;
 mod table;
 mod this_host;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Kubectl(a) => kubectl::run(&a),
         Command::Run(a) => run::run(&a),
         Command::Try(a) => attempt::run(&a),
+        Command::SelfTest => self_test::run(),
         Command::Probe(a) => attempt::probe(&a),
         Command::Completion(a) => completion::run(&a),
     };

@@ -38,6 +38,7 @@ impl Rig {
         );
         rig.script("restart", "echo restarted >> \"$0.log\"");
         rig.script("healthy", "exit 0");
+        rig.script("ctr", "echo \"$*\" >> \"$0.log\"");
         rig
     }
 
@@ -53,10 +54,14 @@ impl Rig {
 
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zerocap"));
-        command.args([verb, "node", "--patience", "1"]);
-        for (option, name) in
-            [("--prefix", "prefix"), ("--containerd", "containerd"), ("--restart", "restart"), ("--healthy", "healthy")]
-        {
+        command.args([verb, "node", "--patience", "1"]).env("ZEROCAP_STATE", self.path("state"));
+        for (option, name) in [
+            ("--prefix", "prefix"),
+            ("--containerd", "containerd"),
+            ("--restart", "restart"),
+            ("--healthy", "healthy"),
+            ("--ctr", "ctr"),
+        ] {
             command.arg(option).arg(self.path(name));
         }
         command.arg("--config").arg(&self.config);
@@ -76,6 +81,11 @@ impl Rig {
 
     fn text(&self) -> String {
         fs::read_to_string(&self.config).unwrap_or_default()
+    }
+
+    /// The note that the self-test passed.
+    fn note(&self) -> Option<String> {
+        fs::read_to_string(self.path("state/installed.json")).ok()
     }
 
     fn restarts(&self) -> usize {
@@ -134,10 +144,11 @@ fn there_and_back_byte_for_byte() {
         // Once more: nothing changes, nothing restarts.
         assert!(ok(&rig.install()).contains("is right already"));
         assert_eq!((rig.text(), rig.restarts()), (with, 1));
+        assert!(rig.note().is_some_and(|note| note.contains(&rig.versions()[0].display().to_string())));
         ok(&rig.uninstall());
         assert_eq!(rig.text(), text);
         assert_eq!(rig.etc(), std::slice::from_ref(&rig.config));
-        assert!(!rig.path("prefix").exists());
+        assert!(!rig.path("prefix").exists() && !rig.path("state").exists());
     }
 }
 
@@ -215,17 +226,14 @@ fn a_containerd_that_does_not_come_back_gets_its_configuration_back() {
 /// Killed while it asks containerd, restarts it, waits for it: the next run ends what was begun, or undoes it.
 #[test]
 fn killed_anywhere_the_next_run_makes_it_good() {
-    for step in ["containerd", "restart", "healthy"] {
+    for step in ["containerd", "restart", "healthy", "ctr"] {
         for recovers in [true, false] {
             let rig = Rig::new("config.toml", V3);
-            let (usual, kill) = (fs::read_to_string(rig.path(step)).unwrap(), "kill -9 $PPID; sleep 1");
-            // A shell line is run by a shell of its own, whose parent is the installer.
-            let kill = if step == "containerd" {
-                kill.to_owned()
-            } else {
-                "kill -9 $(sed 's/.*) . \\([0-9]*\\) .*/\\1/' /proc/$PPID/stat); sleep 1".to_owned()
-            };
-            rig.script(step, &kill);
+            let usual = fs::read_to_string(rig.path(step)).unwrap();
+            // Between it and the installer may be shells.
+            let kill = "p=$PPID; while [ \"$(cat /proc/$p/comm)\" != zerocap ]; do \
+                        p=$(sed 's/.*) . \\([0-9]*\\) .*/\\1/' /proc/$p/stat); done; kill -9 $p; sleep 1";
+            rig.script(step, kill);
             let output = rig.install();
             assert_eq!(
                 output.status.code(),
@@ -286,12 +294,89 @@ fn an_upgrade_leaves_running_pods_their_programs() {
     assert!(!rig.text().contains(&first.display().to_string()));
     // containerd refuses execs in pods whose handler it no longer knows: none may be stranded.
     let with = rig.text();
+    assert!(rig.note().is_some());
     refused(&rig.uninstall(), 1, "ZC1110");
     assert_eq!((rig.versions().len(), rig.text()), (2, with));
+    // But a node that is to be emptied gets no new pods.
+    assert_eq!(rig.note(), None);
     drop(pod);
     ok(&rig.uninstall());
     assert!(!rig.path("prefix").exists());
     refused(&rig.uninstall(), 1, "ZC1108");
+    ok(&rig.command("uninstall").arg("--if-installed").output().unwrap());
+}
+
+#[test]
+fn a_container_that_is_not_confined_undoes_the_change() {
+    let rig = Rig::new("config.toml", V3);
+    rig.script("ctr", "case $* in *' run '*) echo 'NOT CONFINED: CapEff' >&2; exit 1;; esac");
+    refused(&rig.install(), 1, "ZC1111");
+    assert_eq!((rig.text().as_str(), rig.restarts(), rig.note()), (V3, 2, None));
+    // Not asked for, it decides nothing, and earns no label.
+    ok(&rig.command("install").arg("--no-self-test").output().unwrap());
+    assert_eq!((rig.restarts(), rig.note()), (3, None));
+    // What is right already stays, for the pods that run; the label does not come.
+    let with = rig.text();
+    refused(&rig.install(), 1, "ZC1111");
+    assert_eq!((rig.text(), rig.restarts(), rig.note()), (with, 3, None));
+    rig.script("ctr", "echo \"$*\" >> \"$0.log\"");
+    ok(&rig.install());
+    assert!(rig.note().is_some());
+    // It ran the programs that were installed, and left nothing in containerd.
+    let said = fs::read_to_string(rig.path("ctr.log")).unwrap();
+    let run = said.lines().find(|line| line.contains(" run ")).unwrap();
+    assert!(run.contains(&rig.versions()[0].join("containerd-shim-zerocap-v2").display().to_string()), "{run}");
+    assert!(said.ends_with("namespaces rm zerocap-self-test\n") && !rig.path("prefix/.self-test").exists(), "{said}");
+    // After a boot the note is gone: it has to be earned again, without a restart.
+    fs::remove_dir_all(rig.path("state")).unwrap();
+    ok(&rig.install());
+    assert!(rig.note().is_some());
+    assert_eq!(rig.restarts(), 3);
+}
+
+#[test]
+fn a_floor_that_does_not_parse_touches_nothing() {
+    let rig = Rig::new("config.toml", V3);
+    let floor = rig.path("floor.toml");
+    fs::write(&floor, "version = 1\n[defaults]\nnetwork-enforcement = \"platfrom\"\n").unwrap();
+    let output = rig.command("install").arg("--floor").arg(&floor).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with("error: ZC") && text.contains("floor.toml"), "{text}");
+    assert_eq!((output.status.code(), rig.text().as_str(), rig.path("prefix").exists()), (Some(2), V3, false));
+}
+
+#[test]
+fn a_pod_without_the_machine_in_sight_installs_nothing() {
+    let rig = Rig::new("config.toml", V3);
+    // Its own first process, as a pod without hostPID would name it.
+    let own = std::process::id().to_string();
+    refused(&rig.command("install").args(["--enter", &own]).output().unwrap(), 1, "ZC1112");
+    assert_eq!((rig.text().as_str(), rig.path("prefix").exists()), (V3, false));
+}
+
+/// Who may not look at a process with a shim's name cannot know that it is none of ours.
+#[test]
+fn who_does_not_see_every_process_removes_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: it takes root to become somebody else");
+        return;
+    }
+    let rig = Rig::new("config.toml", V3);
+    ok(&rig.install());
+    let (with, _pod) = (rig.text(), Running::start(&rig.versions()[0]));
+    for place in ["", "prefix", "etc", "state"] {
+        fs::set_permissions(rig.path(place), PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    fs::set_permissions(rig.path("prefix/lock"), PermissionsExt::from_mode(0o666)).unwrap();
+    let program = rig.path("zerocap");
+    fs::copy(env!("CARGO_BIN_EXE_zerocap"), &program).unwrap();
+    let uninstall = rig.command("uninstall");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(uninstall.get_args());
+    let output = command.env("ZEROCAP_STATE", rig.path("state")).output().unwrap();
+    refused(&output, 1, "ZC1107");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/proc/"), "{output:?}");
+    assert_eq!((rig.text(), rig.versions().len()), (with, 1));
 }
 
 #[test]

@@ -3,10 +3,13 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::node::repository;
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// How long it may take to start. Its programs are built by then.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -40,7 +43,8 @@ pub fn build() -> io::Result<()> {
 impl Cluster {
     /// Starts a cluster in a folder of its own below the temporary directory.
     pub fn start() -> io::Result<Self> {
-        let dir = std::env::temp_dir().join(format!("zerocap-cluster-{}", std::process::id()));
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("zerocap-cluster-{}-{number}", std::process::id()));
         fs::create_dir_all(&dir)?;
         let mut supervisor =
             script().args(["run", "--dir"]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
@@ -84,6 +88,18 @@ impl Cluster {
     /// `helm`, likewise.
     pub fn helm(&self, arguments: &[&str]) -> io::Result<String> {
         said(self.exec(&[&["helm"], arguments].concat(), "")?)
+    }
+
+    /// Builds a set of images (`hack/images/build`) and imports it.
+    pub fn import(&self, set: &str) -> io::Result<()> {
+        let folder = said(Command::new(repository().join("hack/images/build")).arg(set).output()?)?;
+        for entry in fs::read_dir(folder.trim())?.flatten() {
+            let path = entry.path().display().to_string();
+            if path.ends_with(".tar") {
+                said(self.exec(&["ctr", "-n", "k8s.io", "images", "import", &path], "")?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Kills a component, which comes back by itself.

@@ -7,6 +7,7 @@ pub mod attack;
 pub mod cluster;
 pub mod cri;
 pub mod internet;
+pub mod layout;
 pub mod leak;
 pub mod netns;
 pub mod node;

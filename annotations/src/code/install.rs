@@ -57,8 +57,26 @@ codes! {
     }
     PODS_RUN = "ZC1110" {
         title: "pods still run on it",
-        cause: "containerd refuses every exec, and so every exec probe, in a pod whose handler is no longer in its configuration. Uninstalling now would strand the pods that run. Nothing was changed.",
+        cause: "containerd refuses every exec, and so every exec probe, in a pod whose handler is no longer in its configuration. Uninstalling now would strand the pods that run. Nothing was changed, but the node's note, and with it its label: it gets no new pods of ours.",
         cure: "Delete or drain the pods with our RuntimeClasses, then uninstall again.",
         example: "2 shims run from /opt/zerocap",
+    }
+    SELF_TEST = "ZC1111" {
+        title: "a confined container does not start on this node",
+        cause: "After containerd had answered, a container in platform mode was started through it by our shim, and did not start or was not confined. If the run had changed containerd's configuration, that was undone.",
+        cure: "Look at the words in the message; `zerocap check` shows what the kernel lacks.",
+        example: "exit status: 1: ctr: failed to create shim task: ZC0504",
+    }
+    NOT_THE_HOST = "ZC1112" {
+        title: "the machine cannot be entered from this container",
+        cause: "`--enter 1` means the machine's first process. The container has process numbers of its own, or lacks a capability that entering takes.",
+        cure: "Give the pod hostPID: true and the capabilities SYS_ADMIN, SYS_CHROOT and SYS_PTRACE, as the chart does.",
+        example: "process 1 has no other files than this container",
+    }
+    FLOOR_TAKEN = "ZC1113" {
+        title: "floor file of somebody else",
+        cause: "/etc/zerocap/floor.toml is there and `zerocap install` did not write it. Replacing it could loosen what an administrator demands.",
+        cure: "Move its demands to the floor that is installed (the chart's value floor) and remove it, or install without a floor.",
+        example: "/etc/zerocap/floor.toml",
     }
 }

@@ -22,4 +22,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and .Values.admission.setRuntimeClass (not .Values.runtimeClasses.create) -}}
 {{- fail "admission.setRuntimeClass names a RuntimeClass that runtimeClasses.create: false does not make: set create, or leave setRuntimeClass false" -}}
 {{- end -}}
+{{- with .Values.installer -}}
+{{- if and .enabled (not $.Values.image.repository) -}}
+{{- fail "installer.enabled needs image.repository: `make image` writes the image, push it to a registry of yours and name it" -}}
+{{- end -}}
+{{- if and (eq .action "uninstall") (not .enabled) -}}
+{{- fail "installer.action: uninstall does nothing without installer.enabled: the pods that uninstall are the installer's" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Whether the nodes that have the shim carry a label: somebody tests them, and somebody labels them. */ -}}
+{{- define "zerocap.labelled" -}}
+{{- if and .Values.installer.enabled .Values.installer.selfTest (dig "daemon" "enabled" false .Values.AsMap) -}}yes{{- end -}}
 {{- end -}}

@@ -11,13 +11,15 @@ What it does, in this order:
 imports a folder), which names the shim by its full path; every other byte stays
   3. asks containerd whether it accepts the result (`containerd config dump`), before anything is replaced
   4. restarts containerd, if something changed, and waits until it answers
-If containerd does not come back, the former configuration is put back and containerd restarted with it. A run that was killed \
-is made good by the next one. Run twice, it changes nothing.
+  5. starts a container in platform mode through containerd, which looks at itself (the self-test), and notes that in \
+/run/zerocap/installed.json, from which the node gets its label
+If containerd does not come back, or the container is not confined, the former configuration is put back and containerd restarted \
+with it. A run that was killed is made good by the next one. Run twice, it changes nothing.
 
 Examples:
   zerocap install node --dry-run
   zerocap install node --restart 'systemctl restart containerd'
-  zerocap install node --config /var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl --restart 'systemctl restart k3s'
+  zerocap install node --config /var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl --restart 'systemctl restart k3s' --ctr 'k3s ctr'
 
 Exit status:
   0  installed, or already so
@@ -26,8 +28,9 @@ Exit status:
 
 const UNINSTALL: &str = "\
 Takes the block (or the drop-in) out of containerd's configuration, which is then byte for byte what it was, restarts containerd and \
-removes the programs. Refused while pods run on them: containerd refuses execs and exec probes in a pod whose handler it no longer \
-knows. Delete or drain those pods first.";
+removes the programs, the floor file that `install` wrote, and what zerocap remembers in /run/zerocap. Refused while pods run on \
+the programs: containerd refuses execs and exec probes in a pod whose handler it no longer knows. Delete or drain those pods first. \
+The note of the self-test goes in any case, so that a labelled node gets no new ones.";
 
 /// `zerocap install`.
 #[derive(Debug, Args)]
@@ -43,6 +46,8 @@ pub enum What {
     /// The shim, its engine and containerd's handlers, on this node
     #[command(after_long_help = INSTALL)]
     Node(Node),
+    #[command(hide = true)]
+    Stay,
 }
 
 /// `zerocap install node`.
@@ -58,6 +63,14 @@ pub struct Node {
     /// The engine of both handlers: auto, embedded, or a path to runc, crun or youki
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: String,
+
+    /// The floor file to put at /etc/zerocap/floor.toml; without it, one that an earlier run put there is removed
+    #[arg(long, value_name = "FILE")]
+    pub floor: Option<PathBuf>,
+
+    /// Do not start a container to see that it is confined; the node then gets no label
+    #[arg(long)]
+    pub no_self_test: bool,
 
     /// Show what would change as a unified diff, and change nothing
     #[arg(long)]
@@ -85,6 +98,10 @@ pub enum WhatToRemove {
 pub struct RemoveNode {
     #[command(flatten)]
     pub place: Place,
+
+    /// Succeed if nothing is installed
+    #[arg(long)]
+    pub if_installed: bool,
 }
 
 /// Where things lie on the node.
@@ -106,17 +123,32 @@ pub struct Place {
     #[arg(long, value_name = "COMMAND", default_value = "systemctl restart containerd")]
     pub restart: String,
 
-    /// The shell line that succeeds as soon as containerd answers
-    #[arg(long, value_name = "COMMAND", default_value = "ctr version")]
-    pub healthy: String,
+    /// containerd's own client, as the beginning of a shell line
+    #[arg(long, value_name = "COMMAND", default_value = "ctr")]
+    pub ctr: String,
+
+    /// The shell line that succeeds as soon as containerd answers; without it, `version` of containerd's own client
+    #[arg(long, value_name = "COMMAND")]
+    pub healthy: Option<String>,
 
     /// Seconds that containerd may take to answer after a restart
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub patience: u64,
 
+    /// Work in the mount and control group namespaces of this process: 1 from a pod with hostPID
+    #[arg(long, value_name = "PID")]
+    pub enter: Option<u32>,
+
     /// How to say what was done
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+impl Place {
+    /// The shell line that succeeds as soon as containerd answers.
+    pub fn healthy(&self) -> String {
+        self.healthy.clone().unwrap_or_else(|| format!("{} version", self.ctr))
+    }
 }
 
 /// Forms of the answer.

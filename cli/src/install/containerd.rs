@@ -41,23 +41,25 @@ pub fn accepts(place: &Place, text: &str, shim: &Path) -> Result<(), ZcError> {
 /// Restarts it and waits until it answers; what went wrong otherwise.
 pub fn restart(place: &Place) -> Result<(), String> {
     let output = shell(&place.restart)?;
+    let healthy = place.healthy();
     if !output.status.success() {
         return Err(format!("`{}`: {}: {}", place.restart, output.status, words(&output)));
     }
     let deadline = Instant::now() + Duration::from_secs(place.patience);
     loop {
-        let output = shell(&place.healthy)?;
+        let output = shell(&healthy)?;
         if output.status.success() {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(format!("`{}` after {} s: {}", place.healthy, place.patience, words(&output)));
+            return Err(format!("`{healthy}` after {} s: {}", place.patience, words(&output)));
         }
         thread::sleep(Duration::from_millis(200));
     }
 }
 
-fn shell(line: &str) -> Result<Output, String> {
+/// Runs a shell line.
+pub fn shell(line: &str) -> Result<Output, String> {
     Command::new("sh")
         .args(["-c", line])
         .stdin(Stdio::null())
@@ -66,7 +68,7 @@ fn shell(line: &str) -> Result<Output, String> {
 }
 
 /// The last words of a program, on one line.
-fn words(output: &Output) -> String {
+pub fn words(output: &Output) -> String {
     let text = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
     let text = String::from_utf8_lossy(text);
     let text = text.trim().replace('\n', "; ");

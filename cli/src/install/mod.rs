@@ -3,9 +3,13 @@
 pub mod args;
 mod block;
 mod containerd;
+mod enter;
 mod file;
+mod floor;
 mod pending;
 mod programs;
+mod record;
+mod selftest;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +21,11 @@ use zerocap_annotations::{ZcError, code};
 use crate::failure::Failure;
 use crate::out::{out, outln};
 use args::{Install, Node, Output, Place, RemoveNode, Uninstall, What, WhatToRemove};
+use enter::Kept;
 use file::{Change, Lock};
 use pending::Pending;
 use programs::Programs;
+use record::Record;
 
 /// What was done, for `--output json`.
 #[derive(Debug, Default, Serialize)]
@@ -32,14 +38,24 @@ struct Done {
     changed: Option<PathBuf>,
     /// Whether containerd was restarted.
     restarted: bool,
+    /// Whether a confined container was started to see that it is.
+    #[serde(rename = "self-test")]
+    self_test: bool,
+    /// Whether the floor file was written or removed.
+    floor: bool,
     /// Versions that stay because pods run on them.
     kept: Vec<PathBuf>,
 }
 
 /// `zerocap install`.
 pub fn install(arguments: &Install) -> Result<ExitCode, Failure> {
-    let What::Node(node) = &arguments.what;
-    install_node(node)
+    match &arguments.what {
+        What::Node(node) => install_node(node),
+        // What the installer's pod does after its work. A signal ends it.
+        What::Stay => loop {
+            std::thread::park();
+        },
+    }
 }
 
 /// `zerocap uninstall`.
@@ -51,28 +67,50 @@ pub fn uninstall(arguments: &Uninstall) -> Result<ExitCode, Failure> {
 fn install_node(node: &Node) -> Result<ExitCode, Failure> {
     let place = &node.place;
     // 1. What is there, and what should be there. Nothing is touched.
+    let floor = floor::wanted(node.floor.as_deref()).map_err(Failure::bad_input)?;
     let from = match &node.from {
         Some(folder) => folder.clone(),
         None => own_folder().map_err(|error| Failure::bad_input(failed(Path::new("/proc/self/exe"), &error)))?,
     };
-    let programs = Programs::of(&from).map_err(Failure::bad_input)?;
-    let shim = programs.place(&place.prefix).join(programs::SHIM);
+    let from = enter_with(place, from)?;
+    let programs = Programs::of(from.path()).map_err(Failure::bad_input)?;
+    let folder = programs.place(&place.prefix);
+    let shim = folder.join(programs::SHIM);
     let wanted = block::Wanted { shim: &shim, engine: &node.engine };
     let mut change = Change::to_install(&place.config, wanted).map_err(Failure::bad_input)?;
     if node.dry_run {
         out!("{}", change.diff());
         return Ok(ExitCode::SUCCESS);
     }
+    floor::may_write(floor.as_deref()).map_err(Failure::refused)?;
 
-    // 2. One at a time; programs first, since the configuration names them.
+    // 2. One at a time; programs first, since the configuration names them. The floor holds for the first pod already.
     let _lock = Lock::take(&place.prefix).map_err(Failure::refused)?;
     let copied = programs.copy(&place.prefix).map_err(Failure::refused)?;
+    let floor = floor::put(floor.as_deref()).map_err(Failure::refused)?;
 
-    // 3. containerd's opinion, 4. the change, the restart, or everything as it was.
-    let restarted = apply(place, &mut change, Some(&shim)).map_err(Failure::refused)?;
+    // 3. containerd's opinion, 4. the change, the restart, 5. a container, or everything as it was.
+    let test = || match node.no_self_test {
+        true => Ok(()),
+        false => selftest::run(place, &folder, &node.engine),
+    };
+    let seen = |trouble| (code::install::SELF_TEST, trouble);
+    let restarted = apply(place, &mut change, Some(&shim), || test().map_err(seen)).map_err(Failure::refused)?;
+    let note = Record::passed(&folder);
+    let tested = !node.no_self_test && (restarted || !note.stands());
+    if tested
+        && !restarted
+        && let Err(trouble) = test()
+    {
+        record::remove().map_err(Failure::refused)?;
+        let instead = "look at these words and at `zerocap check`; the configuration was right already and stays";
+        return Err(Failure::refused(ZcError::new(code::install::SELF_TEST, trouble, instead)));
+    }
+    if tested {
+        note.write().map_err(Failure::refused)?;
+    }
 
-    // 5. Versions that nothing uses any more.
-    let folder = programs.place(&place.prefix);
+    // 6. Versions that nothing uses any more.
     let kept = programs::sweep(&place.prefix, Some(&folder)).map_err(Failure::refused)?;
     tell(
         place,
@@ -80,6 +118,8 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
             programs: copied.then_some(folder),
             changed: change.is_needed().then(|| change.path().to_owned()),
             restarted,
+            self_test: tested,
+            floor,
             kept,
         },
     );
@@ -88,7 +128,12 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
 
 fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
     let place = &node.place;
+    let _view = enter_with(place, PathBuf::from("/"))?;
     if !place.prefix.is_dir() {
+        if node.if_installed {
+            outln!("nothing is installed");
+            return Ok(ExitCode::SUCCESS);
+        }
         let what = format!("{} is not there", place.prefix.display());
         return Err(Failure::refused(ZcError::new(
             code::install::NOT_INSTALLED,
@@ -97,26 +142,51 @@ fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
         )));
     }
     let lock = Lock::take(&place.prefix).map_err(Failure::refused)?;
-    let shims = programs::shims(&place.prefix);
-    if shims > 0 {
-        let what = format!("{shims} shims run from {}", place.prefix.display());
-        let instead = "delete or drain the pods with our RuntimeClasses, then uninstall again";
-        return Err(Failure::refused(ZcError::new(code::install::PODS_RUN, what, instead)));
-    }
+    // Without its note a node loses its label, and gets no new pods while the last ones end.
+    record::remove().map_err(Failure::refused)?;
+    unused(place).map_err(|(code, what)| Failure::refused(ZcError::new(code, what, DRAIN)))?;
     let mut change = Change::to_uninstall(&place.config).map_err(Failure::bad_input)?;
-    let restarted = apply(place, &mut change, None).map_err(Failure::refused)?;
+    // A pod may have started meanwhile.
+    let restarted = apply(place, &mut change, None, || unused(place)).map_err(Failure::refused)?;
+    let floor = floor::put(None).map_err(Failure::refused)?;
     let kept = programs::sweep(&place.prefix, None).map_err(Failure::refused)?;
     lock.remove(kept.is_empty());
-    tell(
-        place,
-        &Done { programs: None, changed: change.is_needed().then(|| change.path().to_owned()), restarted, kept },
-    );
+    record::forget();
+    let changed = change.is_needed().then(|| change.path().to_owned());
+    tell(place, &Done { programs: None, changed, restarted, self_test: false, floor, kept });
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes a change of the configuration, restarts containerd with it, and undoes it if containerd does not come back.
-/// Whether there was something to do.
-fn apply(place: &Place, change: &mut Change, shim: Option<&Path>) -> Result<bool, ZcError> {
+const DRAIN: &str = "delete or drain the pods with our RuntimeClasses, then uninstall again";
+
+/// No pod runs on our programs.
+fn unused(place: &Place) -> Result<(), Trouble> {
+    match programs::shims(&place.prefix) {
+        Ok(0) => Ok(()),
+        Ok(shims) => Err((code::install::PODS_RUN, format!("{shims} shims run from {}", place.prefix.display()))),
+        Err(error) => Err((error.code, error.message)),
+    }
+}
+
+/// Keeps a folder of this view open, and enters the one that was asked for.
+fn enter_with(place: &Place, folder: PathBuf) -> Result<Kept, Failure> {
+    let Some(pid) = place.enter else { return Ok(Kept::plain(folder)) };
+    let kept = Kept::open(&folder).map_err(Failure::bad_input)?;
+    enter::enter(pid).map_err(Failure::refused)?;
+    Ok(kept)
+}
+
+/// What goes wrong after a change, and its code.
+type Trouble = (code::Code, String);
+
+/// Makes a change of the configuration, restarts containerd with it, and undoes it if containerd does not come back or `test`
+/// fails. Whether there was something to do.
+fn apply(
+    place: &Place,
+    change: &mut Change,
+    shim: Option<&Path>,
+    test: impl Fn() -> Result<(), Trouble>,
+) -> Result<bool, ZcError> {
     Pending::resume(&place.prefix, change)?;
     if !change.is_needed() {
         return Ok(false);
@@ -126,7 +196,8 @@ fn apply(place: &Place, change: &mut Change, shim: Option<&Path>) -> Result<bool
     }
     let pending = Pending::begin(&place.prefix, change)?;
     change.make()?;
-    let Err(trouble) = containerd::restart(place) else {
+    let back = containerd::restart(place).map_err(|trouble| (code::install::ROLLED_BACK, trouble));
+    let Err((code, trouble)) = back.and_then(|()| test()) else {
         pending.end()?;
         return Ok(true);
     };
@@ -134,7 +205,7 @@ fn apply(place: &Place, change: &mut Change, shim: Option<&Path>) -> Result<bool
     let (code, what) = match containerd::restart(place) {
         Ok(()) => {
             pending.end()?;
-            (code::install::ROLLED_BACK, trouble)
+            (code, trouble)
         }
         Err(again) => (code::install::ROLLBACK_FAILED, format!("{trouble}; with the former configuration: {again}")),
     };
@@ -158,6 +229,12 @@ fn tell(place: &Place, done: &Done) {
     }
     if done.restarted {
         outln!("containerd was restarted and answers");
+    }
+    if done.floor {
+        outln!("changed: {}", zerocap_node::floor::FLOOR_FILE);
+    }
+    if done.self_test {
+        outln!("a container was started, and is confined");
     }
     for folder in &done.kept {
         outln!("kept, since pods run on it: {}", folder.display());

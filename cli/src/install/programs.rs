@@ -14,7 +14,9 @@ use super::failed;
 pub const SHIM: &str = "containerd-shim-zerocap-v2";
 /// Where they are copied to before they are complete.
 const SCRATCH: &str = ".new";
-const PROGRAMS: [&str; 3] = [SHIM, "zerocap-engine", "zerocap"];
+/// This program.
+pub const ZEROCAP: &str = "zerocap";
+const PROGRAMS: [&str; 3] = [SHIM, "zerocap-engine", ZEROCAP];
 
 /// What is to be installed.
 #[derive(Debug)]
@@ -83,8 +85,11 @@ impl Programs {
 }
 
 /// How many shims run from below the prefix.
-pub fn shims(prefix: &Path) -> usize {
-    running().iter().filter(|program| program.starts_with(prefix) && program.ends_with(SHIM)).count()
+///
+/// # Errors
+/// ZC1107: not every process can be looked at, so nobody knows.
+pub fn shims(prefix: &Path) -> Result<usize, ZcError> {
+    Ok(running()?.iter().filter(|program| program.starts_with(prefix) && program.ends_with(SHIM)).count())
 }
 
 /// Removes the versions below the prefix that are neither wanted nor in use; returns those that stay because pods run on them.
@@ -92,7 +97,7 @@ pub fn shims(prefix: &Path) -> usize {
 /// # Errors
 /// ZC1107.
 pub fn sweep(prefix: &Path, wanted: Option<&Path>) -> Result<Vec<PathBuf>, ZcError> {
-    let in_use = running();
+    let in_use = running()?;
     let mut kept = Vec::new();
     let scratch = prefix.join(SCRATCH);
     if scratch.exists() {
@@ -117,8 +122,27 @@ pub fn sweep(prefix: &Path, wanted: Option<&Path>) -> Result<Vec<PathBuf>, ZcErr
     Ok(kept)
 }
 
-/// The programs of all processes.
-fn running() -> Vec<PathBuf> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(|process| fs::read_link(process.path().join("exe")).ok()).collect()
+/// The programs of all processes. One that may not be looked at and has the name of one of ours is an error.
+fn running() -> Result<Vec<PathBuf>, ZcError> {
+    let proc = Path::new("/proc");
+    let mut programs = Vec::new();
+    for process in fs::read_dir(proc).map_err(|error| failed(proc, &error))?.flatten() {
+        let link = process.path().join("exe");
+        match fs::read_link(&link) {
+            Ok(program) => programs.push(program),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_named_as_ours(&process.path()) => {
+                return Err(failed(&link, &error));
+            }
+            // It has ended, is a thread of the kernel, another program, or no process at all.
+            Err(_) => {}
+        }
+    }
+    Ok(programs)
+}
+
+/// Everybody may read a process's name, of which the kernel keeps 15 bytes.
+fn is_named_as_ours(process: &Path) -> bool {
+    const KEPT: usize = 15;
+    let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+    PROGRAMS.iter().any(|program| name.trim_end() == &program[..program.len().min(KEPT)])
 }

@@ -5,8 +5,11 @@
 
 mod admission;
 mod chart;
+mod console;
 mod examples;
+mod installer;
 mod manifest;
+mod openshift;
 mod pods;
 
 use std::process::ExitCode;
@@ -85,6 +88,8 @@ fn main() -> ExitCode {
     admission::add(&mut suite);
     chart::add(&mut suite);
     examples::add(&mut suite);
+    openshift::add(&mut suite);
+    installer::add(&mut suite);
     let Suite { cluster, trials, .. } = suite;
     let mut conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(Err(error)) = cluster.and_then(Arc::into_inner).map(|mut cluster| cluster.down()) {

@@ -19,10 +19,18 @@ pub struct Namespace<'c> {
 
 impl<'c> Namespace<'c> {
     pub fn new(cluster: &'c Cluster) -> io::Result<Self> {
+        Self::with(cluster, json!({}), json!({}))
+    }
+
+    /// With more labels, and annotations.
+    pub fn with(cluster: &'c Cluster, mut labels: Value, annotations: Value) -> io::Result<Self> {
         let name = format!("test-{}", COUNTER.fetch_add(1, Ordering::Relaxed));
+        if labels.get("pod-security.kubernetes.io/enforce").is_none() {
+            labels["pod-security.kubernetes.io/enforce"] = json!("restricted");
+        }
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
-            "metadata": { "name": name, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
+            "metadata": { "name": name, "labels": labels, "annotations": annotations },
         });
         cluster.kubectl(&["apply", "-f", "-"], &namespace.to_string())?;
         // Without its account the API server admits no pod.

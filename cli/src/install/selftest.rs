@@ -1,0 +1,60 @@
+//! A container in platform mode, started through containerd by our shim and engine as a pod's would be. It looks at itself.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::args::Place;
+use super::containerd::{shell, words};
+use super::programs::{SHIM, ZEROCAP};
+
+/// Its folder below the prefix, containerd's namespace for it, and its name there.
+const FOLDER: &str = ".self-test";
+const NAMESPACE: &str = "zerocap-self-test";
+const NAME: &str = "self-test";
+
+/// Starts it with the programs of a version; what went wrong otherwise.
+pub fn run(place: &Place, version: &Path, engine: &str) -> Result<(), String> {
+    let folder = place.prefix.join(FOLDER);
+    // What a killed run left; its shim would stop an uninstallation.
+    clear(place, &folder)?;
+    let (root, options) = prepare(&folder, version, engine).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let line = format!(
+        "{} --namespace {NAMESPACE} run --rm --rootfs --read-only --user 65532:65532 --runtime '{}' \
+         --runtime-config-path '{}' '{}' {NAME} /{ZEROCAP} self-test",
+        // It may hang where a shim does; coreutils and busybox both have this.
+        format_args!("timeout {} {}", place.patience, place.ctr),
+        version.join(SHIM).display(),
+        options.display(),
+        root.display(),
+    );
+    let output = shell(&line)?;
+    let said = if output.status.success() { Ok(()) } else { Err(format!("{}: {}", output.status, words(&output))) };
+    clear(place, &folder)?;
+    said
+}
+
+/// A root with one program, and the options of the handler zerocap-platform.
+fn prepare(folder: &Path, version: &Path, engine: &str) -> io::Result<(PathBuf, PathBuf)> {
+    let (root, options) = (folder.join("root"), folder.join("options.toml"));
+    fs::create_dir_all(&root)?;
+    fs::set_permissions(&root, PermissionsExt::from_mode(0o755))?;
+    fs::copy(version.join(ZEROCAP), root.join(ZEROCAP))?;
+    let engine = toml::Value::from(engine);
+    fs::write(&options, format!("floor = \"platform\"\nengine = {engine}\n"))?;
+    Ok((root, options))
+}
+
+fn clear(place: &Place, folder: &Path) -> Result<(), String> {
+    for words in
+        [&format!("tasks rm --force {NAME}"), &format!("containers rm {NAME}"), &format!("namespaces rm {NAMESPACE}")]
+    {
+        // What is not there cannot be removed.
+        shell(&format!("timeout {} {} --namespace {NAMESPACE} {words}", place.patience, place.ctr))?;
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),
+        _ => Ok(()),
+    }
+}

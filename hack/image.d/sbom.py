@@ -1,0 +1,95 @@
+"""The bill of materials of our programs, in SPDX 2.3: every crate that is linked into them, by what cargo resolved from Cargo.lock."""
+
+import datetime
+import hashlib
+import json
+import pathlib
+import subprocess
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+# The crates whose programs are in the image.
+SHIPPED = ("zerocap-shim", "zerocap-engine", "zerocap-cli")
+TRIPLES = {"amd64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
+
+
+def run(*command):
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def version():
+    return tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+
+
+def linked(machines):
+    """id → cargo's description, of each crate that a program of ours contains: reached without build and test dependencies."""
+    found = {}
+    for machine in machines:
+        told = json.loads(run("cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", TRIPLES[machine]))
+        packages = {package["id"]: package for package in told["packages"]}
+        nodes = {node["id"]: node for node in told["resolve"]["nodes"]}
+        todo = [i for i, package in packages.items() if package["name"] in SHIPPED]
+        while todo:
+            i = todo.pop()
+            if i in found:
+                continue
+            found[i] = packages[i]
+            for dependency in nodes[i]["deps"]:
+                macro = any("proc-macro" in target["kind"] for target in packages[dependency["pkg"]]["targets"])
+                if not macro and any(kind["kind"] is None for kind in dependency["dep_kinds"]):
+                    todo.append(dependency["pkg"])
+    return found
+
+
+def spdx(digest, machines):
+    """The document. Its time is the last commit's, so that it says the same whenever it is made."""
+    sums = {(p["name"], p["version"]): p.get("checksum") for p in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]}
+    crates = linked(machines)
+
+    def reference(package):
+        return "SPDXRef-" + "".join(c if c.isalnum() or c in ".-" else "-" for c in f"crate-{package['name']}-{package['version']}")
+
+    packages, relations = [], [("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-image")]
+    packages.append({
+        "SPDXID": "SPDXRef-image", "name": "zerocap", "versionInfo": version(), "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
+        "licenseDeclared": "Apache-2.0", "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
+        "checksums": [{"algorithm": "SHA256", "checksumValue": digest.removeprefix("sha256:")}],
+    })
+    # What the compiler and the linker add.
+    for name, told, licence in (
+        ("rust-std", run("rustc", "--version").split()[1], "MIT OR Apache-2.0"),
+        ("glibc", run("getconf", "GNU_LIBC_VERSION").split()[1], "LGPL-2.1-or-later"),
+        ("libseccomp", run("pkg-config", "--modversion", "libseccomp").strip(), "LGPL-2.1-only"),
+    ):
+        packages.append({
+            "SPDXID": f"SPDXRef-{name}", "name": name, "versionInfo": told, "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
+            "licenseDeclared": licence, "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
+        })
+        relations.append(("SPDXRef-image", "STATIC_LINK", f"SPDXRef-{name}"))
+    for package in sorted(crates.values(), key=lambda p: (p["name"], p["version"])):
+        checksum = sums.get((package["name"], package["version"]))
+        entry = {
+            "SPDXID": reference(package), "name": package["name"], "versionInfo": package["version"], "filesAnalyzed": False,
+            "downloadLocation": f"https://crates.io/crates/{package['name']}/{package['version']}" if checksum else "NOASSERTION",
+            # Old crates write `MIT/Apache-2.0`.
+            "licenseDeclared": (package["license"] or "NOASSERTION").replace("/", " OR "),
+            "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
+            "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl",
+                              "referenceLocator": f"pkg:cargo/{package['name']}@{package['version']}"}],
+        }
+        if checksum:
+            entry["checksums"] = [{"algorithm": "SHA256", "checksumValue": checksum}]
+        packages.append(entry)
+        relations.append(("SPDXRef-image", "STATIC_LINK", reference(package)))
+    names = hashlib.sha256(json.dumps(packages, sort_keys=True).encode()).hexdigest()
+    seconds = int(run("git", "log", "-1", "--format=%ct"))
+    return {
+        "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": f"zerocap-{version()}",
+        "documentNamespace": f"urn:zerocap:spdx:{names}",
+        "creationInfo": {
+            "created": datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "creators": ["Tool: zerocap-hack-image"],
+        },
+        "packages": packages,
+        "relationships": [{"spdxElementId": a, "relationshipType": kind, "relatedSpdxElement": b} for a, kind, b in relations],
+    }
