@@ -167,8 +167,8 @@ fn one(word: &str) -> Result<u64, String> {
     }
     zerocap_seccomp::intent::constant(word).ok_or_else(|| {
         match zerocap_seccomp::intent::closest(word, constants().map(|(name, _)| name)) {
-            Some(meant) => format!("{word} is neither a number nor a constant; did you mean {meant}?"),
-            None => format!("{word} is neither a number nor a constant that is known here: write its number"),
+            Some(meant) => format!("{word:?} is neither a number nor a constant; did you mean {meant}?"),
+            None => format!("{word:?} is neither a number nor a constant that is known here: write its number"),
         }
     })
 }
