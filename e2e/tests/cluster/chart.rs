@@ -8,7 +8,7 @@ use zerocap_e2e::{TestResult, ensure, node};
 use crate::Suite;
 
 /// Where Helm finds it.
-fn folder() -> String {
+pub fn folder() -> String {
     node::repository().join("charts/zerocap").display().to_string()
 }
 

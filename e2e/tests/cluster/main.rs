@@ -6,6 +6,7 @@
 mod admission;
 mod chart;
 mod console;
+mod daemon;
 mod examples;
 mod installer;
 mod manifest;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
     examples::add(&mut suite);
     openshift::add(&mut suite);
     installer::add(&mut suite);
+    daemon::add(&mut suite);
     let Suite { cluster, trials, .. } = suite;
     let mut conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(Err(error)) = cluster.and_then(Arc::into_inner).map(|mut cluster| cluster.down()) {

@@ -1,0 +1,4 @@
+{{- define "zerocap.daemon" -}}{{ .Release.Name }}-node-daemon{{- end -}}
+
+{{- /* The API server's name for the daemon's account. */ -}}
+{{- define "zerocap.daemonUser" -}}system:serviceaccount:{{ .Release.Namespace }}:{{ include "zerocap.daemon" . }}{{- end -}}
