@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::knob::{Knob, Level};
+use crate::knob::{Knob, Level, Mode};
 use crate::policy::{Difference, Source};
 use crate::promise::Promise;
 
@@ -46,6 +46,13 @@ impl Report {
     pub const VERSION: u32 = 1;
     /// The schema of the JSON form, as a JSON Schema (2020-12) with a description of every field.
     pub const SCHEMA: &str = include_str!("../report.schema.json");
+
+    /// Whether what goes out is only watched: the container is confined in everything else, and its `egress` is NOT enforced.
+    pub fn audits(&self) -> bool {
+        let mode = self.policy.get(&Knob::Mode).is_some_and(|setting| setting.value == Mode::Audit.to_string());
+        let egress = self.promises.iter().find(|row| row.promise == Promise::Egress);
+        mode && egress.is_some_and(|row| row.state == State::NotKept)
+    }
 }
 
 /// Which process of the container a report or an error is about.

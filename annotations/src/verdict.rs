@@ -10,6 +10,8 @@ use crate::report::{Report, TargetKind};
 pub enum Verdict {
     /// Every asked promise is kept at least as far as required, and the kernel showed what was expected.
     Confined,
+    /// `mode: audit`: confined in everything but where it sends, which is only watched.
+    Audited,
     /// Decided, but the workload does not run yet (or never did).
     NotVerified,
     /// Nothing is enforced.
@@ -28,6 +30,7 @@ impl Verdict {
         match (verified, holds) {
             (_, false) => Self::NotConfined,
             (false, true) => Self::NotVerified,
+            (true, true) if report.audits() => Self::Audited,
             (true, true) => Self::Confined,
         }
     }
@@ -36,6 +39,7 @@ impl Verdict {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Confined => "confined",
+            Self::Audited => "AUDIT: egress is NOT enforced",
             Self::NotVerified => "not verified (yet)",
             Self::NotConfined => "NOT confined",
         }

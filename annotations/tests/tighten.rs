@@ -41,8 +41,13 @@ fn engine() -> impl Strategy<Value = Host> {
     any::<bool>().prop_map(|calls| if calls { host_with_calls() } else { host() })
 }
 
+/// Permits what a floor may permit, so that it is tried too.
+fn floor() -> Floor {
+    Floor::parse("version = 1\nmodes = [\"audit\"]").expect("a floor")
+}
+
 fn policy(annotations: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Result<Policy, ZcError> {
-    PodPolicy::new(annotations, &Floor::none())?.container("c1", now)
+    PodPolicy::new(annotations, &floor())?.container("c1", now)
 }
 
 /// The paths of everything that may differ between input and output; the rest must be equal.
@@ -173,6 +178,8 @@ fn check_connects(policy: &Policy, confined: &Confinement) -> Result<(), TestCas
     };
     match connect {
         Ports::These(ports) => prop_assert!(ports.contains(&policy.proxy_port()) && ports.iter().all(listed)),
+        // Only watched.
+        Ports::All if rules.audit => {}
         // So many are listed that the fence alone holds them.
         Ports::All => prop_assert!((1..=u16::MAX).filter(listed).count() > 64),
     }
@@ -185,6 +192,7 @@ fn check_packets(before: &Confinement, after: &Confinement) -> Result<(), TestCa
         prop_assert!(after.packets.is_some() || before.packets.is_none());
         return Ok(());
     };
+    prop_assert!(before.audit >= after.audit, "from enforcing to watching");
     for transport in [Transport::Tcp, Transport::Udp] {
         for port in [1, 53, 80, 443, 3128, 3129, 8080, 9090, 65535] {
             prop_assert!(before.listens(transport, port) >= after.listens(transport, port));
@@ -264,7 +272,7 @@ fn the_pause_container_is_never_looser_than_its_spec() {
     let cases = 500;
     let inputs = (spec(), mostly_platform(), calls(), engine());
     let result = runner(cases).run(&inputs, |(spec, annotations, calls, host)| {
-        let Ok(policy) = PodPolicy::new(&annotations, &Floor::none()).and_then(|pod| pod.sandbox()) else {
+        let Ok(policy) = PodPolicy::new(&annotations, &floor()).and_then(|pod| pod.sandbox()) else {
             return Ok(());
         };
         let Ok(confined) = confine(&spec, Target::Sandbox, &policy, &host) else { return Ok(()) };
@@ -322,7 +330,7 @@ fn later_annotations_only_tighten() {
     let inputs = (mostly_platform(), annotations(), calls());
     let result = runner(cases).run(&inputs, |(frozen, later, calls)| {
         let spec = common::workload_spec();
-        let Ok(pod) = PodPolicy::new(&frozen, &Floor::none()) else { return Ok(()) };
+        let Ok(pod) = PodPolicy::new(&frozen, &floor()) else { return Ok(()) };
         let first = pod.container("c1", &frozen).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert!(first.differences().is_empty());
         let Ok(second) = pod.container("c1", &later) else { return Ok(()) };

@@ -24,6 +24,9 @@ Examples:
   What would kubectl exec run under?
     zerocap explain --spec config.json --exec
 
+  May it connect there, and by which entry?
+    zerocap explain --annotation network-enforcement=platform --annotation zerocap.io/egress=10.0.0.0/8:443 --dest 10.1.2.3:443
+
   What does this error mean?
     zerocap explain ZC0102
 
@@ -40,6 +43,22 @@ reason is a pod without runtimeClassName, or a handler in containerd's configura
     pod_annotations = [\"network-enforcement\", \"zerocap.io/*\", \"*.zerocap.io/*\"]
 
 Reports are kept in /run/zerocap/NAMESPACE/ID/, readable by root; ZEROCAP_STATE names another directory.";
+
+const EGRESS: &str = "\
+Without an ID: one line for every container of this node that has a packet fence. With an ID (or the beginning of one, as `crictl ps` \
+shows it): its policy, what was approved and refused by destination, addresses that are permitted for a time, and the last \
+distinct refusals with process, reason, and the annotation that would permit each.
+
+Examples:
+  Follow a container while you try its program
+    zerocap egress 0123456789abc --watch
+  Under zerocap.io/mode: audit, what would the annotation have to be?
+    zerocap egress 0123456789abc --suggest
+  All containers of the node, for a node exporter's textfile collector
+    zerocap egress --output prometheus
+
+Exit status 1 if the container has no fence, 2 if nothing can be told (not root, no such container). A process's name is its own word for \
+itself. docs/egress-tools.md describes every field and metric.";
 
 const CHECK: &str = "\
 Every ability is tried, not looked up: an operation is done once without and once with the right handled, in a thread \
@@ -75,6 +94,9 @@ pub enum Command {
     /// Show what is enforced for the containers of this node
     #[command(after_long_help = STATUS)]
     Status(Status),
+    /// Show what a container's packet fence let through and refused, and what would permit that
+    #[command(after_long_help = EGRESS)]
+    Egress(Egress),
     /// Show what the kernel of this machine can enforce, and what is missing
     #[command(after_long_help = CHECK)]
     Check(Check),
@@ -119,6 +141,13 @@ pub struct Explain {
     /// Print every error code with its title
     #[arg(long)]
     pub list: bool,
+
+    /// Only whether this destination may be reached, and by which entry: HOST:PORT, tcp:// or udp:// before it
+    ///
+    /// Exit status: 0 it may, 1 it may not, 2 the question cannot be understood, 3 it is a name that egress does not have, so
+    /// that its addresses decide at run time.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["code", "list", "exec"])]
+    pub dest: Option<String>,
 
     /// The container's config.json as containerd wrote it; - is stdin
     #[arg(long, value_name = "FILE")]
@@ -179,6 +208,36 @@ pub struct Status {
     /// How to show it
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// `zerocap egress`.
+#[derive(Debug, Args)]
+pub struct Egress {
+    /// A container's ID, or its beginning
+    pub id: Option<String>,
+
+    /// Print what is allowed and refused from now on, line by line, until the container ends
+    #[arg(long, requires = "id", conflicts_with = "suggest")]
+    pub watch: bool,
+
+    /// Print the annotations that would have permitted what was refused
+    #[arg(long, requires = "id", conflicts_with = "output")]
+    pub suggest: bool,
+
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = EgressOutput::Table)]
+    pub output: EgressOutput,
+}
+
+/// Forms of a fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EgressOutput {
+    /// For people
+    Table,
+    /// For programs, as docs/egress.schema.json describes it; with --watch one object a line
+    Json,
+    /// Prometheus text (not with --watch)
+    Prometheus,
 }
 
 /// `zerocap check`.

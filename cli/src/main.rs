@@ -1,11 +1,12 @@
 //! `zerocap`: shows what zerocap would do, what it did, and what this kernel can do.
 //!
-//! No command but `install` and `uninstall` changes anything. `explain` needs neither root nor a node; `status` and `check` look at this one.
+//! No command but `install` and `uninstall` changes anything. `explain` needs neither root nor a node; `status`, `egress` and `check` look at this one.
 
 mod args;
 mod attempt;
 mod check;
 mod completion;
+mod egress;
 mod explain;
 mod failure;
 mod input;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Explain(a) => explain::run(&a),
         Command::Status(a) => status::run(&a),
+        Command::Egress(a) => egress::run(&a),
         Command::Check(a) => check::run(&a),
         Command::Seccomp(a) => seccomp::run(&a),
         Command::Install(a) => install::install(&a),

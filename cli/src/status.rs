@@ -16,7 +16,7 @@ use crate::table::{clean, or_dash, print, table};
 use crate::words;
 
 /// As much of an id as `crictl` shows.
-const SHORT: usize = 13;
+pub const SHORT: usize = 13;
 
 /// A container with what is known of it.
 #[derive(Serialize)]
@@ -80,7 +80,8 @@ fn summary(report: &Report) -> String {
         .join(", ")
 }
 
-fn one(store: &Store, id: &str, output: Output) -> Result<ExitCode, Failure> {
+/// The one container whose id begins so.
+pub fn entry(store: &Store, id: &str) -> Result<Entry, Failure> {
     let mut found = store.find(id).map_err(from_node)?;
     let Some(entry) = found.pop() else {
         return Err(Failure::refused(unknown(id)));
@@ -91,14 +92,18 @@ fn one(store: &Store, id: &str, output: Output) -> Result<ExitCode, Failure> {
         let error = ZcError::new(code::node::NO_SUCH_CONTAINER, message, "write more of the id");
         return Err(Failure::bad_input(error));
     }
-    let container = known(store, entry)?;
+    Ok(entry)
+}
+
+fn one(store: &Store, id: &str, output: Output) -> Result<ExitCode, Failure> {
+    let container = known(store, entry(store, id)?)?;
     match output {
         Output::Json => outln!("{:#}", json!(container)),
         Output::Table => one_table(&container),
     }
     Ok(match container.verdict {
         Verdict::Confined => ExitCode::SUCCESS,
-        Verdict::NotVerified | Verdict::NotConfined => ExitCode::from(NO),
+        Verdict::Audited | Verdict::NotVerified | Verdict::NotConfined => ExitCode::from(NO),
     })
 }
 
@@ -186,6 +191,12 @@ pub fn notes(report: &Report) {
 }
 
 fn known(store: &Store, entry: Entry) -> Result<Known, Failure> {
+    let report = report(store, &entry)?;
+    Ok(Known { namespace: entry.namespace, id: entry.id, verdict: Verdict::of(report.as_ref()), report })
+}
+
+/// A container's report, if it has one.
+pub fn report(store: &Store, entry: &Entry) -> Result<Option<Report>, Failure> {
     let dir = store.container(&entry.namespace, &entry.id).map_err(from_node)?;
     let report: Option<Report> = dir.read_json(Document::Report).map_err(from_node)?;
     if let Some(report) = &report
@@ -203,7 +214,7 @@ fn known(store: &Store, entry: Entry) -> Result<Known, Failure> {
             "use the zerocap that wrote it",
         )));
     }
-    Ok(Known { namespace: entry.namespace, id: entry.id, verdict: Verdict::of(report.as_ref()), report })
+    Ok(report)
 }
 
 fn unknown(id: &str) -> ZcError {

@@ -25,4 +25,22 @@ codes! {
         cure: "Write fewer networks or wider ranges.",
         example: "the policy needs 101337 entries in the packet fence, at most 65536 fit",
     }
+    NONE = "ZC1210" {
+        title: "container has no packet fence",
+        cause: "Only a container in platform mode has one; the network of others is left to the cluster.",
+        cure: "Look at `zerocap status` for the container's network-enforcement and where it comes from.",
+        example: "zerocap egress 4711, of a pod without network-enforcement: platform",
+    }
+    UNREADABLE = "ZC1211" {
+        title: "packet fence cannot be read",
+        cause: "The kernel does not show the fence's programs or maps, or they are not those that this zerocap knows.",
+        cure: "Run it as root on the container's node, with the zerocap that started the container.",
+        example: "cannot open the cgroup /kubepods/4711: Operation not permitted",
+    }
+    NOT_ONE_DESTINATION = "ZC1212" {
+        title: "not one destination",
+        cause: "`zerocap explain --dest` asks about one address or name and one port.",
+        cure: "Write HOST:PORT or ADDRESS:PORT, IPv6 in brackets, with tcp:// (the default) or udp:// before it.",
+        example: "zerocap explain --dest 10.0.0.0/8:443  →  write --dest 10.0.0.1:443",
+    }
 }

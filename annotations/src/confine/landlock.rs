@@ -49,9 +49,12 @@ pub(super) fn compile(
 }
 
 /// The ports that may be connected to on some address: the proxy's, and those that the packet fence permits on the addresses
-/// that it permits them for. `None` where they are too many for a second layer. Without a packet fence nothing but the proxy's:
+/// that it permits them for. `None` where they are too many for a second layer, or where the fence only watches. Without a packet fence nothing but the proxy's:
 /// Landlock would open a port on every address.
 fn connect_ports(policy: &Policy, packets: Option<&PacketRules>) -> Option<BTreeSet<u16>> {
+    if packets.is_some_and(|rules| rules.audit) {
+        return None;
+    }
     let mut ports = BTreeSet::from([policy.proxy_port()]);
     let rules = packets.iter();
     let listed = rules.clone().flat_map(|rules| &rules.allow).map(|allow| (allow.transport, allow.ports));

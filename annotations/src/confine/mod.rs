@@ -10,6 +10,7 @@ mod namespaces;
 mod packets;
 mod process;
 mod promises;
+mod reach;
 mod refuse;
 mod shape;
 
@@ -26,6 +27,7 @@ use facts::Facts;
 use layers::Layers;
 pub use names::Names;
 pub use packets::{Allow, PacketRules};
+pub use reach::{By, Reach, one_destination, reach};
 
 /// Which process is to be confined.
 #[derive(Debug, Clone, Copy, PartialEq)]

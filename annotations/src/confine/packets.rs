@@ -20,6 +20,17 @@ pub struct Allow {
     pub ports: (u16, u16),
 }
 
+impl Allow {
+    /// What an entry of `egress` lets through by address; `None` for names.
+    pub(super) fn of(entry: &Destination) -> Option<Self> {
+        let (transport, ports) = (entry.transport, entry.ports);
+        match entry.peer {
+            Peer::Network(address, length) => Some(Self { transport, network: (address, length), ports }),
+            Peer::Name(_) | Peer::Below(_) => None,
+        }
+    }
+}
+
 /// The rules of one container's packet fence. What is not listed is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -33,6 +44,9 @@ pub struct PacketRules {
     pub listen: Vec<(Transport, u16, u16)>,
     /// The proxy's port, which the workload never binds.
     pub proxy_port: u16,
+    /// What goes out and is not listed is counted, reported and let through. What comes in is refused all the same.
+    #[serde(default)]
+    pub audit: bool,
 }
 
 impl PacketRules {
@@ -42,17 +56,10 @@ impl PacketRules {
     /// listener answers there cannot be told; the pod's loopback is shared.
     pub(super) fn of(policy: &Policy) -> Self {
         let proxy_port = policy.proxy_port();
-        let mut rules = Self { allow: Vec::new(), names: named(policy), listen: Vec::new(), proxy_port };
+        let mut rules = Self { names: named(policy), proxy_port, ..Self::default() };
         rules.loopback(Transport::Tcp, (proxy_port, proxy_port));
         if let Some(egress) = &policy.settings().egress {
-            rules.allow.extend(egress.0.iter().filter_map(|destination| match destination.peer {
-                Peer::Network(address, length) => Some(Allow {
-                    transport: destination.transport,
-                    network: (address, length),
-                    ports: destination.ports,
-                }),
-                Peer::Name(_) | Peer::Below(_) => None,
-            }));
+            rules.allow.extend(egress.0.iter().filter_map(Allow::of));
         }
         let transports: &[Transport] =
             if rules.lists_datagrams() { &[Transport::Tcp, Transport::Udp] } else { &[Transport::Tcp] };
@@ -74,12 +81,14 @@ impl PacketRules {
                 }
             }
         }
+        // Last: datagrams that are only watched open no port of `listen`.
+        rules.audit = policy.audit();
         rules
     }
 
     /// Whether datagrams may be sent anywhere: to a listed destination, or to the responder.
     pub fn datagrams(&self) -> bool {
-        self.lists_datagrams() || !self.names.is_empty()
+        self.audit || self.lists_datagrams() || !self.names.is_empty()
     }
 
     /// Whether the policy itself lists something for datagrams. Those to the responder open no port of `listen` for others.

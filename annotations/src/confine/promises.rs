@@ -77,19 +77,22 @@ pub(super) fn table(
         handled_net: ruleset.map_or(0, |r| r.handled_net),
         scoped: ruleset.map_or(0, |r| r.scoped),
     };
-    Promise::ALL.map(|promise| finish(promise, view.row(promise), policy.require(), target)).into()
+    Promise::ALL.map(|promise| finish(promise, view.row(promise), policy.require(), target, view.audits())).into()
 }
 
 /// The table of a policy that asks for nothing.
 pub(super) fn not_asked(policy: &Policy) -> Vec<PromiseReport> {
-    let row = |promise| finish(promise, Row::not_asked("no knob asks for it"), policy.require(), Target::Sandbox);
+    let row =
+        |promise| finish(promise, Row::not_asked("no knob asks for it"), policy.require(), Target::Sandbox, false);
     Promise::ALL.map(row).into()
 }
 
-fn finish(promise: Promise, row: Row, require: &Require, target: Target<'_>) -> PromiseReport {
+fn finish(promise: Promise, row: Row, require: &Require, target: Target<'_>, audits: bool) -> PromiseReport {
     let level = match (require.level(promise), row.state) {
         // What the mode demands, it demands of what the policy asks for.
         (_, State::NotAsked) if *require == Require::Mode => Level::Nothing,
+        // The mode that was asked for, and that the floor permits, is the one that does not keep it.
+        (_, State::NotKept) if *require == Require::Mode && audits && promise == Promise::Egress => Level::Nothing,
         // The pause container keeps what it can; the promises are made to the containers.
         _ if target == Target::Sandbox => Level::Nothing,
         // There is no packet fence to be had, and who starts a program by hand reads the report.
@@ -215,6 +218,13 @@ impl View<'_> {
 
     fn egress(&self) -> Row {
         let mut row = Row::kept();
+        if self.audits() {
+            row.fence(Fence::PacketFence, false, "mode is audit: it counts and reports, and refuses no destination");
+            row.fence(Fence::LandlockTcp, false, "mode is audit: connect is left to the packet fence");
+            row.fence(Fence::Seccomp, true, "no Fast Open");
+            row.not_kept("mode is audit: EVERY destination can be reached; those that egress does not name are counted and reported");
+            return row;
+        }
         let connect = self.handled_net & net::CONNECT_TCP != 0;
         let egress = self.policy.settings().egress.as_ref();
         let listed = match egress {
@@ -265,6 +275,11 @@ impl View<'_> {
         self.host.packet_fence.works && !self.sandbox() && self.target.in_container()
     }
 
+    /// Whether the fence only watches what goes out.
+    fn audits(&self) -> bool {
+        self.policy.audit() && self.fenced()
+    }
+
     fn no_fence(&self) -> String {
         if !self.target.in_container() {
             return "a program outside of a container has no packet fence".to_owned();
@@ -292,6 +307,9 @@ impl View<'_> {
             "socket families, types, protocols and options; no io_uring; the native ABI only",
         );
         self.packet_fence(&mut row, "TCP and UDP sockets only; no options that redirect packets");
+        if self.audits() {
+            row.partly("mode is audit: datagrams go to every destination, and are counted and reported");
+        }
         if self.sandbox() {
             row.partly("the pause container has the OCI layer only, which refuses by name");
         }

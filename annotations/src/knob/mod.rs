@@ -207,7 +207,9 @@ impl Knob {
             Knob::FdOpen => "NUMBER=PATH:ro or NUMBER=PATH:rw",
             Knob::FdAllow => "numbers and ranges of descriptors, for example 0-2,7",
             Knob::Require => "privileges, egress, protocols, inbound, neighbours, files, descriptors",
-            Knob::Mode => "enforce; audit and record where the floor permits them",
+            Knob::Mode => {
+                "enforce; audit where the floor permits it (docs/egress-tools.md); record is refused by this version"
+            }
             Knob::Policy => "the name of a policy that the floor file defines",
         }
     }

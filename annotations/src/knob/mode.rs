@@ -1,4 +1,7 @@
 //! `mode`: enforce, audit or record.
+//!
+//! `audit` is about what goes out (the promise `egress`), which the packet fence then counts and reports. Everything else is enforced in
+//! every mode.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{KnobValue, Malformed, list};
 
-/// What happens with a refused call. `audit` and `record` need the floor's permission; this version enforces only.
+/// What happens with what the policy does not permit. `audit` and `record` need the floor's permission; this version has no `record`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// It is refused.
     Enforce,
-    /// It is counted and passes.
+    /// A destination that is not listed is counted, reported, and reached.
     Audit,
     /// It is written down, to make a policy from it, and passes.
     Record,
@@ -34,7 +37,7 @@ impl KnobValue for Mode {
     }
 
     fn enforced(&self) -> bool {
-        *self == Self::Enforce
+        *self != Self::Record
     }
 }
 
@@ -53,10 +56,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn enforce_is_the_strict_and_the_supported_one() {
+    fn enforce_is_the_strict_one_and_record_is_not_supported() {
         assert_eq!(
             ["enforce", "audit", "record"].map(|m| Mode::parse(m).is_ok_and(|m| m.enforced())),
-            [true, false, false]
+            [true, true, false]
         );
         assert_eq!(Mode::Enforce.compare(&Mode::Audit), Some(Ordering::Greater));
         assert_eq!(Mode::Record.compare(&Mode::Audit), None);

@@ -12,7 +12,7 @@ pub use pod::{CONTAINER_ANNOTATION, NAMESPACE_ANNOTATION, PodPolicy};
 pub use tighten::{Difference, Effect};
 
 use crate::floor::NameNetworks;
-use crate::knob::{Filesystem, Knob, Listen, NetworkEnforcement, Presets, ProxyPort, Require, Settings, Unix};
+use crate::knob::{Filesystem, Knob, Listen, Mode, NetworkEnforcement, Presets, ProxyPort, Require, Settings, Unix};
 
 /// Who gave a knob its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +118,11 @@ impl Policy {
         self.settings.require.as_ref().unwrap_or(MODE)
     }
 
+    /// Whether what goes out is only to be watched. It is where there is a packet fence; elsewhere everything is enforced.
+    pub fn audit(&self) -> bool {
+        self.settings.mode == Some(Mode::Audit)
+    }
+
     /// Every knob's value.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -173,7 +178,7 @@ impl Policy {
             filesystem: Some(Filesystem::Image),
             unix: Some(if platform { Unix::Container } else { Unix::Any }),
             require: Some(Require::Mode),
-            mode: Some(crate::knob::Mode::Enforce),
+            mode: Some(Mode::Enforce),
             ..Settings::default()
         }
     }

@@ -9,7 +9,7 @@ use crate::code;
 use crate::error::{ZcError, quote};
 use crate::floor::Demands;
 use crate::grammar::{Written, exception_key};
-use crate::knob::{Filesystem, Knob, NetworkEnforcement, PolicyName, Preset, Presets, Settings};
+use crate::knob::{Filesystem, Knob, Mode, NetworkEnforcement, PolicyName, Preset, Presets, Settings};
 
 /// What happens with a written value that is looser than a ceiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,9 @@ impl Resolver<'_> {
         if is_platform(&resolved.settings) {
             return Ok(());
         }
-        match written.knobs().find(|knob| knob.needs_platform()) {
+        // There is no packet fence that could audit.
+        let audits = |knob| knob == Knob::Mode && written.mode != Some(Mode::Enforce);
+        match written.knobs().find(|knob| knob.needs_platform() || audits(*knob)) {
             None => Ok(()),
             Some(knob) => Err(ZcError::new(
                 code::annotation::NEEDS_PLATFORM,
@@ -266,6 +268,10 @@ impl Resolver<'_> {
             }
             settings.fs_write = None;
             resolved.sources.remove(&Knob::FsWrite);
+        }
+        if !is_platform(settings) && settings.mode != Some(Mode::Enforce) {
+            settings.mode = Some(Mode::Enforce);
+            resolved.sources.insert(Knob::Mode, Source::Mode);
         }
         self.platform_preset(resolved)?;
         let settings = &resolved.settings;

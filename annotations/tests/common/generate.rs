@@ -305,6 +305,7 @@ fn annotation() -> impl Strategy<Value = (String, String)> {
             ("zerocap.io/require", "privileges,protocols"),
             ("zerocap.io/require", "egress"),
             ("zerocap.io/mode", "enforce"),
+            ("zerocap.io/mode", "audit"),
             ("listen.zerocap.io/c1", "*"),
             ("unix.zerocap.io/c1", "any"),
             ("network-enforcement.zerocap.io/c1", "cluster"),

@@ -26,6 +26,8 @@ const SANDBOX: &str = "sandbox";
 pub enum Evidence {
     /// What was asked for is enforced, and the kernel showed it before the workload ran. A few words on the promises.
     Confined(String),
+    /// `mode: audit`: its egress is only watched.
+    Audited,
     /// The pod's annotations, as they were when it started, leave this container alone.
     Excepted,
     /// Decided, and not yet looked at.
@@ -96,6 +98,7 @@ impl Evidences {
         }
         Ok(match Verdict::of(Some(&report)) {
             Verdict::Confined => Evidence::Confined(summary(&report)),
+            Verdict::Audited => Evidence::Audited,
             Verdict::NotVerified => Evidence::NotVerified,
             Verdict::NotConfined => match report.verified.iter().find(|step| !step.holds) {
                 Some(step) => {

@@ -131,6 +131,9 @@ fn objection(pod: &Pod, name: &str, evidence: &Evidence) -> Option<Judgement> {
         Evidence::NotVerified => {
             Judgement::no("NotVerified", format!("container {name} runs, and was not verified while it was parked"))
         }
+        Evidence::Audited => {
+            Judgement::no("Audit", format!("container {name}: mode is audit, its egress is counted and NOT enforced"))
+        }
         Evidence::Mismatch(step) => Judgement::no("Mismatch", format!("container {name}: {step}")),
         Evidence::Foreign => Judgement::no(
             "ForeignReport",
@@ -171,6 +174,7 @@ mod tests {
         assert_eq!(judged(&pod, &[("a", confined()), ("b", Evidence::Excepted)]), Some((true, "Confined")));
         for (evidence, reason) in [
             (Evidence::Missing, "NoReport"),
+            (Evidence::Audited, "Audit"),
             (Evidence::NotVerified, "NotVerified"),
             (Evidence::Mismatch("CapEff".into()), "Mismatch"),
             (Evidence::Foreign, "ForeignReport"),

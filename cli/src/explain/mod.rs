@@ -1,6 +1,7 @@
 //! `zerocap explain`: the shim's decision, without a shim.
 
 mod code;
+mod dest;
 mod diff;
 mod plan;
 mod show;
@@ -36,6 +37,9 @@ pub fn run(arguments: &Explain) -> Result<ExitCode, Failure> {
     }
     let question = Question::read(arguments)?;
     let answer = question.answer()?;
+    if let Some(to) = &arguments.dest {
+        return dest::run(to, &answer, arguments.output);
+    }
     match arguments.output {
         ExplainOutput::Table => show::table(&question, &answer),
         ExplainOutput::Json => show::json(&question, &answer),

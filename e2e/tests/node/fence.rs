@@ -13,7 +13,7 @@ use zerocap_e2e::{Container, Node, TestResult, ensure, ensure_eq, netns};
 use crate::{ENGINES, Suite};
 
 /// The node, as pods reach it.
-const HOST: &str = "10.88.0.1";
+pub const HOST: &str = "10.88.0.1";
 
 pub fn add(suite: &mut Suite) {
     suite.each("fence::holds_every_process", &ENGINES, holds_every_process);
@@ -77,7 +77,7 @@ fn everywhere(node: &Node) -> Vec<String> {
 }
 
 /// An echo server of the node.
-fn echo(node: &Node) -> std::io::Result<u16> {
+pub fn echo(node: &Node) -> std::io::Result<u16> {
     let listener = netns::within(&node.netns(), || TcpListener::bind((HOST, 0)))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
@@ -252,7 +252,7 @@ fn outlives_the_shim(node: &Node, handler: &str) -> TestResult {
 }
 
 /// The shim is the parent of what its engines started.
-fn shim_of(node: &Node, pid: u32) -> Result<u32, zerocap_e2e::Outcome> {
+pub fn shim_of(node: &Node, pid: u32) -> Result<u32, zerocap_e2e::Outcome> {
     let status = zerocap_e2e::process::Status::read(&node.path(&format!("/proc/{pid}/status")))?;
     Ok(status.get("PPid").parse().map_err(std::io::Error::other)?)
 }

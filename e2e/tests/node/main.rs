@@ -5,6 +5,7 @@
 
 mod attacks;
 mod confined;
+mod egress;
 mod fence;
 mod floor;
 mod frozen;
@@ -166,6 +167,7 @@ fn main() -> ExitCode {
     frozen::add(&mut suite);
     floor::add(&mut suite);
     handover::add(&mut suite);
+    egress::add(&mut suite);
     fence::add(&mut suite);
     names::add(&mut suite);
     often::add(&mut suite);

@@ -14,7 +14,7 @@ INLINE int destination(struct bpf_sock_addr *ctx, const struct addr *to, enum ho
 	struct bpf_sock *sk = ctx->sk;
 	if (!sk)
 		return refuse(EACCES);
-	u32 port = be16(ctx->user_port), proto = ctx->protocol, ok;
+	u32 port = be16(ctx->user_port), proto = ctx->protocol, loopback = is_loopback(to), ok;
 	struct verdict *known = storage(&sockets, sk, 0, SK_STORAGE_CREATE);
 	if (!known)
 		return refuse(EACCES);
@@ -28,21 +28,21 @@ INLINE int destination(struct bpf_sock_addr *ctx, const struct addr *to, enum ho
 			u32 local = ((volatile struct bpf_sock *)sk)->src_port;
 			ok = listens(local, UDP) && peer_known(to, port, local, PEER_ASKED_US);
 		}
-		u32 loopback = is_loopback(to);
-		if (hook == CONNECT) {
-			known->connected = ok;
-			known->connected_loopback = loopback;
-		} else if (ok) {
-			known->sent |= loopback ? SENT_LOOPBACK : SENT_ELSEWHERE;
-		}
 		count_destination(to, port, proto, !ok);
 	}
 	if (ok) {
 		count(APPROVED);
-		return 1;
+	} else {
+		report(to, port, proto, hook, 1, 0);
+		ok = audits();
 	}
-	report(to, port, proto, hook, 1, 0);
-	return refuse(EACCES);
+	if (hook == CONNECT) {
+		known->connected = ok;
+		known->connected_loopback = loopback;
+	} else if (ok && port) {
+		known->sent |= loopback ? SENT_LOOPBACK : SENT_ELSEWHERE;
+	}
+	return ok ? 1 : refuse(EACCES);
 }
 
 /* The unspecified address means loopback to the kernel, but for some sockets the address they are bound to: ours is
@@ -228,7 +228,7 @@ SECTION("cgroup_skb/ingress") int ingress(struct __sk_buff *skb) {
 	}
 	if (ok)
 		return 1;
-	report(&p.from, p.from_port, p.proto, INGRESS, 0, skb->ifindex);
+	report(&p.from, p.to_port, p.proto, INGRESS, 0, skb->ifindex);
 	return 0;
 }
 

@@ -62,10 +62,10 @@ struct destination_key {
 /* settings, one. */
 struct settings {
 	u32 proxy_port; /* never bound by the workload */
-	u32 zero;
+	u32 audit;      /* what connect and sendmsg would refuse is counted, reported and let through */
 };
 
-/* What was refused where; also the index into counters. 0 counts what connect and sendmsg approved. */
+/* What was refused where (under audit: what would have been, by connect and sendmsg); also the index into counters. 0 counts what connect and sendmsg approved. */
 enum hook { APPROVED, CONNECT, SENDMSG, BIND, SOCKET, EGRESS, INGRESS, OPTION, LOST };
 
 /* One refusal, in the ring. */
@@ -74,7 +74,7 @@ struct refusal {
 	u64 task; /* process id in the upper half; 0 where the hook does not know it */
 	char comm[16];
 	struct addr to;
-	u16 port;
+	u16 port; /* of a packet that came in: the port that it was for */
 	u8 proto, hook;
 	u32 device;
 };

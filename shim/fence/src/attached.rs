@@ -5,40 +5,12 @@ use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 
+use crate::entries::MAX_ENTRIES;
 use crate::error::FenceError;
 use crate::group::{Group, Tree};
-use crate::maps::{COUNTERS, Map, RING};
+use crate::maps::{COUNTERS, Map};
+use crate::refusal::{Hook, Reader};
 use crate::{loaded, sys};
-
-/// Where something was refused: `enum hook` of bpf/maps.h.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hook {
-    /// connect().
-    Connect,
-    /// A datagram with an address.
-    Send,
-    /// bind() to a port that `listen` does not name.
-    Bind,
-    /// A socket that is neither TCP nor UDP.
-    Socket,
-    /// A packet that left without any of these.
-    PacketOut,
-    /// A packet that came in.
-    PacketIn,
-    /// setsockopt().
-    Option,
-}
-
-impl Hook {
-    const ALL: [Self; 7] =
-        [Self::Connect, Self::Send, Self::Bind, Self::Socket, Self::PacketOut, Self::PacketIn, Self::Option];
-
-    /// Its number in the programs.
-    fn index(self) -> u32 {
-        self as u32 + 1
-    }
-}
 
 /// How often each hook refused, and how often connect() and sends were approved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,26 +38,17 @@ pub struct Destination {
     pub times: u64,
 }
 
-/// One refusal. What a process calls itself is its own choice: not to be printed as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// Nanoseconds since boot.
-    pub at: u64,
-    /// The process; `None` where the hook cannot know it.
-    pub pid: Option<u32>,
-    /// The name of the thread, at most 15 bytes of any kind.
-    pub comm: Vec<u8>,
-    /// Where.
-    pub hook: Hook,
-    /// Whom it was about: the destination, or the sender of a packet that came in. For `socket` the first word is the type, for `option`
-    /// the first two are level and name.
-    pub address: Ipv6Addr,
+/// An address and port that may be reached until a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Lease {
+    /// The address.
+    pub address: IpAddr,
     /// The port.
     pub port: u16,
     /// `IPPROTO_*`.
     pub protocol: u8,
-    /// The index of the device, for packets.
-    pub device: u32,
+    /// Nanoseconds since boot; it may be over.
+    pub until: u64,
 }
 
 /// The fence on a group.
@@ -143,53 +106,68 @@ impl Attached {
     /// # Errors
     /// The map cannot be read.
     pub fn destinations(&self) -> Result<Vec<Destination>, FenceError> {
-        let map = self.map(Map::Destinations)?;
-        let mut found = Vec::new();
-        let mut before: Option<[u8; 20]> = None;
-        // Entries come and go meanwhile: the bound keeps that from lasting for ever.
-        for _ in 0..1024 {
-            let mut key = [0; 20];
-            let more = sys::map_next_key(&map, before.as_ref().map(<[u8; 20]>::as_slice), &mut key);
-            if !more.map_err(entry(Map::Destinations))? {
-                break;
-            }
-            let mut times = [0; 8];
-            if sys::map_lookup(&map, &key, &mut times).map_err(entry(Map::Destinations))? {
-                let destination = Destination {
-                    address: IpAddr::V6(address(&key)).to_canonical(),
-                    port: u16::from_ne_bytes([key[16], key[17]]),
-                    protocol: key[18],
-                    refused: key[19] != 0,
-                    times: u64::from_ne_bytes(times),
-                };
-                if !found.iter().any(|other: &Destination| {
-                    (other.address, other.port, other.protocol, other.refused)
-                        == (destination.address, destination.port, destination.protocol, destination.refused)
-                }) {
-                    found.push(destination);
-                }
-            }
-            before = Some(key);
-        }
+        let mut found: Vec<Destination> = Vec::new();
+        self.each(Map::Destinations, 1024, |key, times| {
+            let (address, port, protocol) = (address(key).to_canonical(), u16_at(key, 16), key[18]);
+            found.push(Destination { address, port, protocol, refused: key[19] != 0, times });
+        })?;
         found.sort();
+        // Of one that was seen twice, the later count.
+        found.reverse();
+        found.dedup_by_key(|it| (it.address, it.port, it.protocol, it.refused));
+        found.reverse();
         Ok(found)
     }
 
-    /// Takes the refusals that nobody took yet, oldest first.
+    /// The single addresses and ports that the policy, or a name of it, permits for a time only.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn leases(&self) -> Result<Vec<Lease>, FenceError> {
+        let mut found = Vec::new();
+        self.each(Map::Exact, MAX_ENTRIES, |key, until| {
+            if until != 0 {
+                let (address, port, protocol) = (address(key).to_canonical(), u16_at(key, 16), key[18]);
+                found.push(Lease { address, port, protocol, until });
+            }
+        })?;
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Whoever takes refusals from the ring. There must be one at a time: what one takes, another never sees.
     ///
     /// # Errors
     /// The ring cannot be mapped.
-    pub fn refusals(&self) -> Result<Vec<Refusal>, FenceError> {
-        let mut ring = sys::Ring::map(self.map(Map::Refusals)?, RING as usize).map_err(entry(Map::Refusals))?;
-        let mut found = Vec::new();
-        ring.take(|record| found.extend(parse(record)));
-        Ok(found)
+    pub fn reader(&self) -> Result<Reader, FenceError> {
+        Reader::of(self.map(Map::Refusals)?).map_err(entry(Map::Refusals))
+    }
+
+    /// Every entry of a table with keys of 20 and values of 8 bytes. Entries come and go meanwhile, so some may be seen twice; the
+    /// bound keeps that from lasting for ever.
+    fn each(&self, table: Map, bound: usize, mut entry_of: impl FnMut(&[u8; 20], u64)) -> Result<(), FenceError> {
+        let map = self.map(table)?;
+        let mut before: Option<[u8; 20]> = None;
+        for _ in 0..bound {
+            let mut key = [0; 20];
+            let more = sys::map_next_key(&map, before.as_ref().map(<[u8; 20]>::as_slice), &mut key);
+            if !more.map_err(entry(table))? {
+                break;
+            }
+            let mut value = [0; 8];
+            if sys::map_lookup(&map, &key, &mut value).map_err(entry(table))? {
+                entry_of(&key, u64::from_ne_bytes(value));
+            }
+            before = Some(key);
+        }
+        Ok(())
     }
 
     /// A map of the fence, by way of the programs that use it.
     fn map(&self, wanted: Map) -> Result<OwnedFd, FenceError> {
         let missing = || entry(wanted)(std::io::ErrorKind::NotFound.into());
-        // The first program, connect4, reports: it has every map but the settings.
+        // The first program, connect4, has every map.
         let program = sys::prog_by_id(*self.ids.first().ok_or_else(missing)?).map_err(entry(wanted))?;
         for id in sys::prog_maps(&program).map_err(entry(wanted))? {
             let map = sys::map_by_id(id).map_err(entry(wanted))?;
@@ -206,27 +184,12 @@ fn entry(map: Map) -> impl Fn(std::io::Error) -> FenceError {
 }
 
 /// The address at the start of a slice.
-fn address(bytes: &[u8]) -> Ipv6Addr {
+pub(crate) fn address(bytes: &[u8]) -> Ipv6Addr {
     let mut octets = [0; 16];
     octets.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     octets.into()
 }
 
-/// `struct refusal` of bpf/maps.h.
-fn parse(record: &[u8]) -> Option<Refusal> {
-    let record: &[u8; 56] = record.first_chunk()?;
-    let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| record[at + byte]));
-    let hook = Hook::ALL.into_iter().find(|hook| hook.index() == u32::from(record[51]))?;
-    let pid = (word(8) >> 32) as u32;
-    let comm = &record[16..32];
-    Some(Refusal {
-        at: word(0),
-        pid: (pid != 0).then_some(pid),
-        comm: comm[..comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len())].to_vec(),
-        hook,
-        address: address(&record[32..48]),
-        port: u16::from_ne_bytes([record[48], record[49]]),
-        protocol: record[50],
-        device: u32::from_ne_bytes([record[52], record[53], record[54], record[55]]),
-    })
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
 }

@@ -18,11 +18,13 @@ mod permits;
 mod prefix;
 mod probe;
 mod programs;
+mod refusal;
 mod sys;
 
-pub use attached::{Attached, Counters, Destination, Hook, Refusal};
+pub use attached::{Attached, Counters, Destination, Lease};
 pub use error::FenceError;
 pub use group::{Group, Tree};
 pub use loaded::Loaded;
 pub use permits::Permits;
 pub use probe::probe;
+pub use refusal::{Hook, Reader, Refusal};

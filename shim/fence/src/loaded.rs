@@ -9,6 +9,7 @@ use crate::error::FenceError;
 use crate::group::{Group, Tree};
 use crate::maps::{Map, Maps};
 use crate::permits::Permits;
+use crate::refusal::Reader;
 use crate::{programs, sys};
 
 /// A fence that was loaded. Dropping it closes its descriptors: what was attached stays, the rest is gone.
@@ -42,6 +43,15 @@ impl Loaded {
         }
         check(group, &ids)?;
         Ok(ids)
+    }
+
+    /// Whoever takes refusals from the ring; one at a time, as for [`crate::Attached::reader`].
+    ///
+    /// # Errors
+    /// The ring cannot be mapped.
+    pub fn reader(&self) -> Result<Reader, FenceError> {
+        let reader = self.maps.get(Map::Refusals).try_clone().and_then(Reader::of);
+        reader.map_err(|source| FenceError::Entry { map: Map::Refusals.name(), source })
     }
 
     /// The way to the table of addresses, for what becomes known later.

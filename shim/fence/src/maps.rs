@@ -147,6 +147,7 @@ impl Maps {
         }
         let mut settings = [0; 8];
         settings[..4].copy_from_slice(&u32::from(rules.proxy_port).to_ne_bytes());
+        settings[4..].copy_from_slice(&u32::from(rules.audit).to_ne_bytes());
         set(Map::Settings, &0u32.to_ne_bytes(), &settings)
     }
 

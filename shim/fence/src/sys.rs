@@ -260,6 +260,9 @@ pub(crate) struct Ring {
     size: usize,
 }
 
+// SAFETY: the mapping belongs to the process, not to a thread, and the value is its only owner. It is read by `&mut self` alone.
+unsafe impl Send for Ring {}
+
 const BUSY: u32 = 1 << 31;
 const DISCARD: u32 = 1 << 30;
 

@@ -3,6 +3,7 @@
 //! * [`kernel`]: what this kernel can enforce, found by trying it, remembered until the next boot;
 //! * [`state`]: the directory in which the shim keeps a container's policy, report and original spec;
 //! * [`fence`]: where a packet fence is;
+//! * [`refusals`]: what a packet fence refused;
 //! * [`floor`]: the administrator's floor file;
 //! * [`engine`]: in what the engines differ.
 //!
@@ -14,6 +15,7 @@ pub mod fence;
 mod files;
 pub mod floor;
 pub mod kernel;
+pub mod refusals;
 pub mod state;
 
 pub use error::NodeError;

@@ -8,6 +8,7 @@
 //! | `fence.json` | where the container's packet fence is | the shim, at Create |
 //! | `resolv.conf` | the pod's resolv.conf as it was when its sandbox was created (sandbox containers only) | the shim, at Create |
 //! | `names.json` | what the names in `egress` resolve to | the shim, from the start on |
+//! | `refusals.json` | what the packet fence refused, see [`crate::refusals`] | the shim, while the container lives |
 //! | `report.json` | the enforcement report | the shim, at Create and after verification |
 //!
 //! What is mounted into a container lies in `ROOT/.files/NAMESPACE/ID/` and goes with its state directory.
@@ -58,12 +59,14 @@ pub enum Document {
     ResolvConf,
     /// What the names in `egress` resolve to.
     Names,
+    /// What the packet fence refused.
+    Refusals,
 }
 
 impl Document {
     /// Every document.
-    pub const ALL: [Self; 6] =
-        [Self::Policy, Self::Report, Self::OriginalConfig, Self::Fence, Self::ResolvConf, Self::Names];
+    pub const ALL: [Self; 7] =
+        [Self::Policy, Self::Report, Self::OriginalConfig, Self::Fence, Self::ResolvConf, Self::Names, Self::Refusals];
 
     /// The file's name.
     pub const fn file_name(self) -> &'static str {
@@ -74,6 +77,7 @@ impl Document {
             Self::Fence => "fence.json",
             Self::ResolvConf => "resolv.conf",
             Self::Names => "names.json",
+            Self::Refusals => "refusals.json",
         }
     }
 }

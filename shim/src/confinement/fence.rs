@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 use zerocap_annotations::report::Verified as Row;
 use zerocap_annotations::{PacketRules, ZcError, code};
-use zerocap_fence::{Attached, FenceError, Loaded, Permits, Tree};
+use zerocap_fence::{Attached, FenceError, Loaded, Permits, Reader, Tree};
 use zerocap_node::fence::FenceState;
 use zerocap_node::state::{Document, StateDir};
 
@@ -37,8 +37,8 @@ impl Loading {
         Ok(Self(thread))
     }
 
-    /// Puts the fence around the first process, which waits at the engine's gate.
-    pub(super) fn around(self, pid: i32, name: &str, state: &StateDir) -> Result<Fence, ZcError> {
+    /// Puts the fence around the first process, which waits at the engine's gate. What it refuses can be read.
+    pub(super) fn around(self, pid: i32, name: &str, state: &StateDir) -> Result<(Fence, Reader), ZcError> {
         let loaded =
             self.0.join().unwrap_or_else(|_| Err(FenceError::NotInForce("the loading thread panicked".to_owned())));
         let loaded = loaded.map_err(refused)?;
@@ -56,7 +56,7 @@ impl Loading {
             group.enter(pid).map_err(refused)?;
         }
         state.write_json(Document::Fence, &fence)?;
-        Ok(Fence(fence))
+        Ok((Fence(fence), loaded.reader().map_err(refused)?))
     }
 }
 

@@ -10,6 +10,7 @@ mod names;
 mod parked;
 mod pause;
 mod policies;
+mod refusals;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use command_fds::FdMapping;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use zerocap_annotations::policy::NAMESPACE_ANNOTATION;
 use zerocap_annotations::{Expect, Host, Policy, Report, Target, ZcError, code, confine};
+use zerocap_node::refusals::{Pod, Refusals};
 use zerocap_node::state::{Document, StateDir, Store};
 
 use crate::handover::{Handover, Identity, free_mount_point, in_place};
@@ -28,6 +31,11 @@ use fence::{Fence, Loading};
 use launcher::Launcher;
 use names::{Files, Naming, Plan, pods_resolv_conf};
 pub(crate) use policies::{FloorOptions, Policies};
+use refusals::Followed;
+
+/// The annotations in which the CRI gives the pod's name and UID.
+const POD_NAME: &str = "io.kubernetes.cri.sandbox-name";
+const POD_UID: &str = "io.kubernetes.cri.sandbox-uid";
 
 /// A confined container, or a confined sandbox.
 pub(crate) struct Confined {
@@ -50,6 +58,8 @@ pub(crate) struct Confined {
     fence: OnceLock<Fence>,
     /// The names in its `egress`, if it has any.
     naming: Option<Naming>,
+    /// Who follows what the fence refuses.
+    followed: Mutex<Option<Followed>>,
 }
 
 /// One start under way: the hand-over with the launcher, and what it must show.
@@ -108,9 +118,11 @@ impl Prepared {
     /// Puts the packet fence around the first process, before it runs anything.
     pub(crate) fn fence(&mut self, pid: i32) -> Result<(), ZcError> {
         let (Some(loading), Some(confined)) = (self.fence.take(), &self.confined) else { return Ok(()) };
-        let fence = loading.around(pid, &confined.name, &confined.state)?;
+        let (fence, reader) = loading.around(pid, &confined.name, &confined.state)?;
         // It is asked for once.
         let _ = confined.fence.set(fence);
+        let followed = Followed::begin(reader, confined.refusals(), confined.state.clone());
+        *confined.followed.lock().unwrap_or_else(PoisonError::into_inner) = Some(followed);
         Ok(())
     }
 
@@ -194,6 +206,7 @@ impl Policies {
             init: Mutex::new(init),
             fence: OnceLock::new(),
             naming,
+            followed: Mutex::default(),
         };
         Ok(Prepared { confined: Some(confined), fds, fence, undo })
     }
@@ -252,8 +265,21 @@ impl Confined {
         }
     }
 
+    /// Where what the fence refuses is gathered.
+    fn refusals(&self) -> Refusals {
+        let annotation = |key: &str| {
+            let value = self.original.get("annotations").and_then(|all| all.get(key)?.as_str());
+            value.unwrap_or_default().to_owned()
+        };
+        let pod =
+            Pod { namespace: annotation(NAMESPACE_ANNOTATION), name: annotation(POD_NAME), uid: annotation(POD_UID) };
+        Refusals::new(pod, self.policy.container_name().to_owned(), self.policy.audit())
+    }
+
     /// Removes the packet fence and what is kept on disk: the container is gone.
     pub(crate) fn forget(&self) {
+        // First: it would write its file once more.
+        drop(self.followed.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.ended();
         fence::remove(&self.state);
         remove(&self.state);

@@ -63,13 +63,13 @@ print("pid", os.getpid())
     let counters = attached.counters().expect("counters can be read");
     let times = |wanted| counters.refused.iter().find(|(hook, _)| *hook == wanted).map(|(_, times)| *times);
     assert_eq!((times(Hook::Connect), times(Hook::Bind), times(Hook::Send)), (Some(3), Some(1), Some(1)));
-    let refusals = attached.refusals().expect("the ring can be read");
+    let refusals = attached.reader().expect("the ring can be read").take();
     assert_eq!(refusals.len(), 5);
     assert!(refusals.windows(2).all(|two| two[0].at <= two[1].at));
     assert_eq!(refusals[0].comm, b"\x1b[31mevil\n");
     assert_eq!(refusals[0].pid.map(|pid| pid.to_string()).as_ref(), results.get("pid"));
     assert_eq!((refusals[0].address.to_canonical().to_string(), refusals[0].port), ("10.77.0.2".to_owned(), 443));
-    assert!(attached.refusals().expect("the ring can be read").is_empty(), "each is told once");
+    assert!(attached.reader().expect("the ring can be read").take().is_empty(), "each is told once");
     let destinations = attached.destinations().expect("destinations can be read");
     let connect = destinations.iter().find(|d| d.port == 443).expect("it was asked for");
     assert_eq!((connect.times, connect.refused, connect.protocol), (3, true, 6));
@@ -91,7 +91,7 @@ t("many", many)
     expect(&results, &["many ok"]);
     let attached = room.attached();
     let counters = attached.counters().expect("counters can be read");
-    let told = attached.refusals().expect("the ring can be read").len() as u64;
+    let told = attached.reader().expect("the ring can be read").take().len() as u64;
     assert!(told > 20 && counters.lost > 0 && told + counters.lost == 500, "{told} {counters:?}");
     assert!(attached.destinations().expect("destinations can be read").len() <= 128);
 }

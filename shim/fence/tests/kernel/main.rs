@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+mod audit;
 mod foreign;
 mod inbound;
 mod life;

@@ -3,6 +3,8 @@
 //!
 //! usage: bench [ROUNDS]        prints a Markdown table; `make bench` writes it to docs/bench.md
 
+mod traffic;
+
 use std::error::Error;
 use std::fs;
 use std::process::ExitCode;
@@ -46,7 +48,17 @@ const IDLE: std::time::Duration = std::time::Duration::from_millis(1500);
 type Sample = [f64; FIGURES.len()];
 
 fn main() -> ExitCode {
-    let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |n| n.parse());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == traffic::CLIENT) {
+        return match traffic::client(&arguments[1..]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("client: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let rounds = arguments.first().map_or(Ok(ROUNDS), |n| n.parse());
     let Ok(rounds) = rounds else {
         eprintln!("usage: bench [ROUNDS]");
         return ExitCode::from(2);
@@ -56,10 +68,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     match measure(rounds) {
-        Ok(samples) => {
-            print_tables(rounds, &samples);
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE
@@ -67,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(rounds: usize) -> Result<Vec<Vec<Sample>>, Box<dyn Error>> {
+fn measure(rounds: usize) -> Result<(), Box<dyn Error>> {
     let mut node = Node::start()?;
     node.import("base")?;
     let mut samples = vec![Vec::with_capacity(rounds); RUNTIMES.len()];
@@ -84,8 +93,10 @@ fn measure(rounds: usize) -> Result<Vec<Vec<Sample>>, Box<dyn Error>> {
         eprint!("\rbench: round {round} of {rounds}");
     }
     eprintln!();
+    print_tables(rounds, &samples);
+    traffic::run(&node, rounds)?;
     node.down()?;
-    Ok(samples)
+    Ok(())
 }
 
 fn one_pod(node: &Node, runtime: &Runtime) -> Result<Sample, Box<dyn Error>> {
