@@ -76,6 +76,9 @@ fn contradictions(cluster: &Cluster) -> TestResult {
     for (settings, sentence) in [
         (&["runtimeClasses.platform.name=zerocap"][..], "give the two classes different names"),
         (&["admission.enabled=false", "admission.setRuntimeClass=true"], "set both, or neither"),
+        (&["installer.enabled=true"], "needs image.repository"),
+        (&["installer.action=uninstall"], "does nothing without installer.enabled"),
+        (&["installer.engine=kata"], "engine"),
         (&["admission.withoutRuntimeClass=perhaps"], "withoutRuntimeClass"),
         (&["admission.failurePolicy=Maybe"], "failurePolicy"),
         (&["runtimeclasses.create=false"], "runtimeclasses"),
