@@ -51,6 +51,11 @@ fn has_shim(folder: &Path) -> bool {
     folder.join("containerd-shim-zerocap-v2").is_file()
 }
 
+/// Whether nodes have a containerd of the first generation.
+pub fn is_containerd_1() -> bool {
+    std::env::var("ZEROCAP_CONTAINERD").is_ok_and(|version| version.starts_with("1."))
+}
+
 /// Why no node can run here, if none can.
 pub fn obstacle() -> Option<String> {
     match Command::new(script()).arg("check").output() {

@@ -5,7 +5,10 @@ HACK_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 REPO_DIR=$(dirname -- "$HACK_DIR")
 CACHE_DIR=${ZEROCAP_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/zerocap}
 # Raise the number when the set of tools changes: old sets are left alone, a new one is made beside them.
-TOOLS_DIR=$CACHE_DIR/tools-1
+TOOLS_DIR=$CACHE_DIR/tools-2
+# The containerds that a node can have; the first is in the set of tools.
+CONTAINERD_VERSIONS=(2.1 1.7 2.4)
+CONTAINERD_PROGRAMS=(containerd containerd-shim-runc-v2 ctr)
 # Debian has no youki: `make youki` builds this version here, and a node has a handler for it from then on.
 YOUKI_VERSION=0.7.0
 YOUKI_DIR=$CACHE_DIR/youki-$YOUKI_VERSION

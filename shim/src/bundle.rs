@@ -64,10 +64,7 @@ impl Leftover {
     /// The engine options of the container in `bundle`; the defaults where nothing readable is.
     #[must_use]
     pub fn read(bundle: &Path) -> Options {
-        let leftover: Self = fs::read(bundle.join(OPTIONS))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let leftover = fs::read(bundle.join(OPTIONS)).ok().and_then(|bytes| Self::parse(&bytes)).unwrap_or_default();
         Options {
             engine: leftover.engine,
             binary_name: leftover.binary_name,
@@ -75,6 +72,10 @@ impl Leftover {
             systemd_cgroup: leftover.systemd_cgroup,
             ..Options::default()
         }
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
     }
 }
 
@@ -102,12 +103,17 @@ pub fn read_config(bundle: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When the OCI spec cannot be read or is not JSON.
 pub fn group(bundle: &Path, id: &str) -> io::Result<String> {
+    group_of(&read_config(bundle)?, id)
+}
+
+/// The group of the container `id` whose spec is `config`.
+pub(crate) fn group_of(config: &[u8], id: &str) -> io::Result<String> {
     #[derive(Deserialize)]
     struct Spec {
         #[serde(default)]
         annotations: Option<BTreeMap<String, String>>,
     }
-    let spec: Spec = serde_json::from_slice(&read_config(bundle)?)?;
+    let spec: Spec = serde_json::from_slice(config)?;
     let annotations = spec.annotations.unwrap_or_default();
     let group = GROUPS.iter().find_map(|key| annotations.get(*key));
     Ok(group.map_or(id, String::as_str).to_owned())

@@ -50,7 +50,6 @@ task_events!(
     TaskDelete,
     TaskPaused,
     TaskResumed,
-    TaskCheckpointed,
     TaskOOM
 );
 

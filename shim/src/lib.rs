@@ -6,6 +6,7 @@
 mod bundle;
 mod cgroup;
 mod confinement;
+pub mod decode;
 pub mod engine;
 pub mod entry;
 pub mod events;

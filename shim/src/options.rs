@@ -7,14 +7,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use containerd_shim::protos::protobuf::Message as _;
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
+use containerd_shim::protos::protobuf::{Message as _, UnknownValueRef};
 use containerd_shim::protos::shim::oci;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
 /// Largest accepted option body or file.
 const MAX_BODY: usize = 64 * 1024;
+
+/// The number of `criu_path` in containerd 1's message.
+const CRIU_PATH: u32 = 8;
 
 /// What a handler asks of the shim. The default is a handler without options.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +50,13 @@ pub struct Options {
     /// Group of the stdio pipes.
     #[serde(alias = "IoGid")]
     pub io_gid: u32,
-    /// Where checkpoint images are put.
+    /// The criu program, named `criu`: its folder is the first in which engines look. Empty: the one in `PATH`.
+    #[serde(alias = "CriuPath")]
+    pub criu_path: String,
+    /// Where checkpoint images are. containerd itself reads this, and names the folder in its request.
     #[serde(alias = "CriuImagePath")]
     pub criu_image_path: String,
-    /// Where criu works.
+    /// Where criu works at a restore. Empty: `work` in the bundle.
     #[serde(alias = "CriuWorkPath")]
     pub criu_work_path: String,
     /// Name of the built-in floor: `none` or `platform`. Empty: the floor file decides.
@@ -130,6 +136,7 @@ impl Options {
             kind: "containerd.runc.v1.Options",
             reason: error.to_string(),
         })?;
+        let criu_path = removed_string(&runc, CRIU_PATH);
         Ok(Self {
             binary_name: runc.binary_name,
             root: runc.root,
@@ -139,6 +146,7 @@ impl Options {
             shim_cgroup: runc.shim_cgroup,
             io_uid: runc.io_uid,
             io_gid: runc.io_gid,
+            criu_path,
             criu_image_path: runc.criu_image_path,
             criu_work_path: runc.criu_work_path,
             ..Self::default()
@@ -165,6 +173,14 @@ impl Options {
             return Err(OptionsError::TooLong);
         }
         toml::from_str(text).map_err(|error| OptionsError::Toml(error.message().replace('\n', " ")))
+    }
+}
+
+/// A string field that newer versions of the message do not have any more.
+fn removed_string(message: &oci::Options, field: u32) -> String {
+    match message.special_fields.unknown_fields().get(field) {
+        Some(UnknownValueRef::LengthDelimited(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
     }
 }
 
@@ -196,6 +212,16 @@ mod tests {
         assert_eq!(read, Options::from_any(Some(&toml)).unwrap());
         assert_eq!(read.binary_name, "/usr/bin/crun");
         assert_eq!(read.io_uid, 7);
+    }
+
+    #[test]
+    fn the_criu_of_containerd_1_is_read_though_the_message_has_lost_it() {
+        let mut bytes =
+            oci::Options { criu_work_path: "/w".into(), ..oci::Options::default() }.write_to_bytes().unwrap();
+        bytes.extend(b"\x42\x0e/opt/criu/criu");
+        let read = Options::from_any(Some(&any("containerd.runc.v1.Options", bytes))).unwrap();
+        assert_eq!((read.criu_path.as_str(), read.criu_work_path.as_str()), ("/opt/criu/criu", "/w"));
+        assert_eq!(Options::from_any(Some(&body("CriuPath = '/opt/criu/criu'"))).unwrap().criu_path, read.criu_path);
     }
 
     #[test]

@@ -50,11 +50,6 @@ impl TaskError {
         Self::new(Code::INVALID_ARGUMENT, message)
     }
 
-    /// This shim does not do that.
-    pub fn unimplemented(message: impl Into<String>) -> Self {
-        Self::new(Code::UNIMPLEMENTED, message)
-    }
-
     /// Something took too long.
     pub fn deadline_exceeded(message: impl Into<String>) -> Self {
         Self::new(Code::DEADLINE_EXCEEDED, message)

@@ -1,7 +1,7 @@
 //! Our block in a configuration: appended between two marker lines, and taken out again without a trace.
 //!
 //! Appending text, rather than editing the document, keeps every other byte (comments, order, a template's braces) and works
-//! for configurations of versions 2 and 3, drop-ins and the templates of k3s alike. TOML lets a table be defined anywhere
+//! for configurations of versions 2 to 4, drop-ins and the templates of k3s alike. TOML lets a table be defined anywhere
 //! but once; the result is parsed, and shown to containerd, before it replaces anything.
 
 use std::fmt::Write as _;
@@ -80,7 +80,7 @@ pub fn drop_in(wanted: Wanted<'_>) -> String {
 /// plugin table replaced the whole of the former one).
 pub fn import_folder(file: &Path, text: &str) -> Option<String> {
     let table: Table = strip(text).parse().ok()?;
-    if version(&table) != Some(3) {
+    if version(&table).is_none_or(|version| version < 3) {
         return None;
     }
     let imports = table.get("imports")?.as_array()?;
@@ -126,8 +126,8 @@ fn plugin(file: &Path, text: &str) -> Result<&'static str, ZcError> {
     let table = parse(file, text)?;
     let plugin = match version(&table) {
         Some(2) => PLUGIN_2,
-        Some(3) => PLUGIN_3,
-        Some(other) => return Err(unusable(file, &format!("has version {other}; zerocap knows 2 and 3"))),
+        Some(3 | 4) => PLUGIN_3,
+        Some(other) => return Err(unusable(file, &format!("has version {other}; zerocap knows 2, 3 and 4"))),
         // An empty file is the default configuration.
         None if table.is_empty() => {
             return Err(unusable(file, "has no version; begin it with `version = 3` (2 for containerd 1.7)"));
@@ -248,8 +248,8 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_get_their_plugin() {
-        for (version, plugin) in [(2, PLUGIN_2), (3, PLUGIN_3)] {
+    fn every_version_gets_its_plugin() {
+        for (version, plugin) in [(2, PLUGIN_2), (3, PLUGIN_3), (4, PLUGIN_3)] {
             let with = appended(&format!("version = {version}\n[plugins.'{plugin}'.containerd]\nx = 1\n")).unwrap();
             assert!(is_in(&with, Path::new(SHIM)), "{with}");
             assert!(!is_in(&with, Path::new("/elsewhere")), "{with}");
@@ -262,6 +262,7 @@ mod tests {
         for (text, code) in [
             ("version = 3\n[plugins\n", "ZC1101"),
             ("version = 1\n", "ZC1101"),
+            ("version = 5\n", "ZC1101"),
             ("[plugins.cri]\n", "ZC1101"),
             ("", "ZC1101"),
             ("version = 3\nplugins = 4\n", "ZC1101"),
@@ -285,6 +286,7 @@ mod tests {
             Some("/etc/containerd/conf.d")
         );
         assert_eq!(folder("version = 3\nimports = ['conf.d/*.toml']\n").as_deref(), Some("/etc/containerd/conf.d"));
+        assert!(folder("version = 4\nimports = ['/etc/containerd/conf.d/*.toml']\n").is_some());
         assert_eq!(folder("version = 2\nimports = ['/etc/containerd/conf.d/*.toml']\n"), None);
         assert_eq!(folder("version = 3\nimports = ['/etc/one.toml']\n"), None);
         assert!(drop_in(wanted()).parse::<Table>().is_ok());

@@ -8,10 +8,12 @@ use containerd_shim_protos::api::{
     StateRequest, StatsRequest, UpdateTaskRequest, WaitRequest,
 };
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
-use containerd_shim_protos::protobuf::{MessageField, MessageFull, text_format};
+use containerd_shim_protos::protobuf::{Message, MessageField, MessageFull, text_format};
+use containerd_shim_protos::shim::oci::CheckpointOptions;
 use containerd_shim_protos::ttrpc;
 
 use crate::rig::{Run, soon};
+use crate::scenarios::Outcome;
 use crate::spec;
 
 macro_rules! call {
@@ -176,6 +178,24 @@ impl Run {
 
     pub async fn checkpoint(&self, id: &str, path: &str) {
         call!(self, format!("checkpoint {id}"), checkpoint, CheckpointTaskRequest { id: id.into(), path: path.into() });
+    }
+
+    /// A checkpoint after which the container ends.
+    pub async fn checkpoint_and_end(&self, id: &str, path: &str) -> Outcome {
+        let options = CheckpointOptions { exit: true, terminal: true, ..CheckpointOptions::default() };
+        let options = Any {
+            type_url: "containerd.runc.v1.CheckpointOptions".into(),
+            value: options.write_to_bytes().unwrap_or_default(),
+            ..Any::default()
+        };
+        let request = CheckpointTaskRequest {
+            id: id.into(),
+            path: path.into(),
+            options: MessageField::some(options),
+            ..CheckpointTaskRequest::default()
+        };
+        let answer = self.record(&format!("checkpoint and end {id}"), self.task.checkpoint(soon(), &request)).await;
+        answer.map(drop).ok_or_else(|| format!("no checkpoint: {:?}", self.last()))
     }
 
     /// How many processes there are, and which of them are execs.

@@ -12,7 +12,7 @@ use crate::page;
 use crate::rig::{BASE, Run, Shim, engine_path};
 use crate::scenarios::{self, Scenario};
 use crate::trace;
-use crate::{faults, soak};
+use crate::{faults, restore, soak};
 
 const ENGINES: [&str; 2] = ["runc", "crun"];
 /// How often a scenario is run before a difference counts.
@@ -54,6 +54,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     }
     for engine in ENGINES {
+        let rows: [(&str, fn(&'static str) -> Result<(), String>); 2] =
+            [("goes_on", restore::goes_on), ("is_refused", restore::is_refused)];
+        for (name, row) in rows {
+            trials.push(Trial::test(format!("restore::{name}::{engine}"), move || row(engine).map_err(Failed::from)));
+        }
         for shim in [Shim::Plain, Shim::Confined] {
             let named = |name: &str| format!("{name}::{engine}_{shim:?}").to_lowercase();
             for (name, row) in faults::TABLE {

@@ -11,6 +11,7 @@ mod calls;
 mod compare;
 mod faults;
 mod page;
+mod restore;
 mod rig;
 mod scenarios;
 mod soak;

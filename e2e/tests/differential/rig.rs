@@ -146,6 +146,11 @@ impl Run {
         Ok(TaskClient::new(Client::connect(&self.address).await.map_err(|error| error.to_string())?))
     }
 
+    /// A connection on which anything can be asked.
+    pub async fn raw_client(&self) -> Result<Client, String> {
+        Client::connect(&self.address).await.map_err(|error| error.to_string())
+    }
+
     /// The shim's process id.
     pub fn shim_pid(&self) -> u32 {
         self.shim_pid
@@ -173,7 +178,8 @@ impl Run {
         edit(&mut config);
         let config = self.annotated(config);
         let made = || {
-            fs::create_dir_all(&bundle)?;
+            // containerd makes the folder for criu's work.
+            fs::create_dir_all(bundle.join("work"))?;
             self.log_fifo(&bundle)?;
             if !bundle.join("rootfs/bin").exists() {
                 spec::rootfs(&bundle.join("rootfs"), Path::new(BASE).join("busybox").as_path())?;

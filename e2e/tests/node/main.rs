@@ -23,6 +23,7 @@ mod programs;
 mod refused;
 mod seccomp_names;
 mod status;
+mod upgrade;
 mod works;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,6 +175,7 @@ fn main() -> ExitCode {
     over::add(&mut suite);
     presets::add(&mut suite);
     seccomp_names::add(&mut suite);
+    upgrade::add(&mut suite);
     attacks::add(&mut suite);
     let Suite { node, skipped, trials, .. } = suite;
 

@@ -1,7 +1,7 @@
 //! Short programs, many times: `true` is gone before anybody looks, and must not fail verification for it.
 //! 100 rounds; 1000 with ZEROCAP_SOAK set (`make soak`, which runs what has `soak` in its name).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zerocap_e2e::attack::PROGRAM;
 use zerocap_e2e::{Node, TestResult, ensure};
@@ -98,12 +98,16 @@ fn containerd_restarts(_: &Node, handler: &str) -> TestResult {
         // The old connection notices at its first use that it is closed, and the next makes a new one.
         let _ = main.status();
         ensure!(main.pid()? == pid, "init is another process after the restart");
-        std::thread::sleep(Duration::from_millis(500));
+        let restarted = talks.log()?.lines().count();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while talks.log()?.lines().count() < restarted + 50 {
+            ensure!(Instant::now() < deadline, "the log ends after {restarted} lines");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         let log = talks.log()?;
         for (number, line) in log.lines().enumerate() {
             ensure!(line == format!("line {number}"), "the log has {line:?} in place of line {number}");
         }
-        ensure!(log.lines().count() > 100, "the log ends after {} lines", log.lines().count());
         let output = main.exec_apart(&["cat", "/proc/self/status"])?;
         zerocap_e2e::process::Status::parse(&output.stdout).unconfined()
     };

@@ -7,6 +7,7 @@ mod files;
 mod oom;
 mod stats_v1;
 mod stats_v2;
+mod systemd;
 
 use std::fs;
 use std::io;
@@ -40,6 +41,12 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
+    /// No group in any hierarchy.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { v1: Vec::new(), unified: None, pure_v2: false }
+    }
+
     /// The groups that process `pid` is in.
     ///
     /// # Errors
@@ -50,7 +57,7 @@ impl Cgroup {
         Ok(Self::parse(&membership, &mounts))
     }
 
-    fn parse(membership: &str, mountinfo: &str) -> Self {
+    pub(crate) fn parse(membership: &str, mountinfo: &str) -> Self {
         let mounts = mountinfo.lines().filter_map(Mount::parse).collect::<Vec<_>>();
         let mut cgroup = Self { pure_v2: !mounts.iter().any(|mount| !mount.controllers.is_empty()), ..Self::default() };
         for line in membership.lines() {
@@ -80,9 +87,11 @@ impl Cgroup {
         cgroup
     }
 
-    /// The groups that a container `id` has or would have at `path`, as its spec has it. None for a path that is not the
-    /// container's own, and for systemd's notation.
+    /// The groups that a container `id` has or would have at `path`, as its spec has it: a path, or systemd's notation.
+    /// None for a path that is not the container's own.
     pub fn planned(id: &str, path: &str) -> Option<Self> {
+        let unit = systemd::path(path);
+        let path = unit.as_deref().unwrap_or(path);
         let own = path.starts_with('/') && path.rsplit('/').next()?.contains(id) && !path.contains("..");
         let mounts = own.then(|| fs::read_to_string("/proc/self/mountinfo").ok())??;
         let mounts = mounts.lines().filter_map(Mount::parse);
@@ -285,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_of_systemd_is_read_where_the_kernel_has_it() {
+        let unit = "/kubepods.slice/kubepods-pod1.slice/cri-containerd-a.scope";
+        // systemd keeps its named hierarchy beside the controllers; both drivers' paths are read alike.
+        let membership = format!("8:pids:{unit}\n4:memory:{unit}\n1:name=systemd:{unit}\n0::{unit}");
+        let cgroup = Cgroup::parse(&membership, HYBRID);
+        let memory = format!("/sys/fs/cgroup/memory{unit}");
+        assert_eq!(cgroup.memory(), Some((Path::new(&memory), false)));
+        let unified = format!("/sys/fs/cgroup/unified{unit}");
+        assert_eq!(cgroup.processes(), Some(Path::new(&unified)));
+        assert_eq!(systemd::path("kubepods-pod1.slice:cri-containerd:a").as_deref(), Some(unit));
+    }
+
+    #[test]
     fn a_mounted_subtree_is_taken_off_and_outside_is_unreachable() {
         let mounts = "25 1 0:22 /pod /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
         let inside = Cgroup::parse("0::/pod/a", mounts);
@@ -298,8 +320,10 @@ mod tests {
 
     #[test]
     fn only_a_path_that_is_the_containers_own_is_planned() {
-        assert!(Cgroup::planned("abc", "/kubepods/pod1/abc").is_some());
-        for foreign in ["/kubepods/pod1", "/", "", "system.slice:cri-containerd:abc", "/abc/../abc", "abc"] {
+        for own in ["/kubepods/pod1/abc", "kubepods-pod1.slice:cri-containerd:abc"] {
+            assert!(Cgroup::planned("abc", own).is_some(), "{own}");
+        }
+        for foreign in ["/kubepods/pod1", "/", "", "abc.slice:cri-containerd:other", "/abc/../abc", "abc"] {
             assert_eq!(Cgroup::planned("abc", foreign), None, "{foreign:?}");
         }
     }

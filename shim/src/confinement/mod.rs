@@ -126,7 +126,8 @@ impl Prepared {
         Ok(())
     }
 
-    fn plain() -> Self {
+    /// What a container without any knob has.
+    pub(crate) fn plain() -> Self {
         Self { confined: None, fds: Vec::new(), fence: None, undo: Undo { state: None, config: None } }
     }
 }

@@ -94,6 +94,9 @@ impl Engine {
         let mut command = Command::new(&self.program);
         command.args(self.global_arguments(call.bundle)).args(&call.args).current_dir(call.bundle);
         scrub(&mut command);
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
         let output = connect(&mut command, call.stdio).map_err(|error| self.cannot_run(error))?;
         if !call.fds.is_empty() {
             command.fd_mappings(call.fds).map_err(|error| self.cannot_run(io::Error::other(error)))?;

@@ -107,7 +107,8 @@ struct Entry {
     message: String,
 }
 
-fn last_error_in(log: &str) -> Option<String> {
+/// The last error in the text of a log.
+pub(crate) fn last_error_in(log: &str) -> Option<String> {
     entries(log)
         .filter(|entry| matches!(entry.level.to_lowercase().as_str(), "error" | "fatal" | "panic"))
         .map(|entry| if entry.msg.is_empty() { entry.message } else { entry.msg })

@@ -12,6 +12,7 @@ mod in_flight;
 pub use call::{Aborter, Stdio};
 pub use choose::Kind;
 pub use errors::EngineError;
+pub(crate) use errors::last_error_in as log_error;
 pub use in_flight::end as end_in_flight;
 
 use std::ffi::{OsStr, OsString};
@@ -44,6 +45,8 @@ pub struct Engine {
     systemd_cgroup: bool,
     no_pivot: bool,
     no_new_keyring: bool,
+    /// Where engines look for programs, if not where we do.
+    path: Option<OsString>,
     reaper: Reaper,
 }
 
@@ -79,6 +82,7 @@ impl Engine {
             systemd_cgroup: options.systemd_cgroup,
             no_pivot: options.no_pivot_root,
             no_new_keyring: options.no_new_keyring,
+            path: criu_first(&options.criu_path),
             reaper,
         })
     }
@@ -236,6 +240,26 @@ impl Engine {
         self.call(Call { limit: LONG, ..Call::short(bundle, args) }).await.map(drop)
     }
 
+    /// `restore`: the container exists afterwards and runs, from the checkpoint in `image`.
+    ///
+    /// # Errors
+    /// The engine's own words.
+    pub async fn restore(&self, id: &str, spawn: Spawn<'_>, image: &Path, work: &Path) -> Result<(), EngineError> {
+        let args = self.restore_arguments(spawn.bundle, image, work);
+        self.begin_spawn(id, args, spawn)?.complete().await.map(drop)
+    }
+
+    fn restore_arguments(&self, bundle: &Path, image: &Path, work: &Path) -> Vec<OsString> {
+        let mut args = arguments(["restore", "--detach", "--image-path"]);
+        args.extend([image.into(), "--work-path".into(), work.into(), "--bundle".into(), bundle.into()]);
+        // crun has neither word: it never is a subreaper, and always uses pivot_root here.
+        if self.kind != Kind::Crun {
+            args.push("--no-subreaper".into());
+            args.extend(self.no_pivot.then(|| "--no-pivot".into()));
+        }
+        args
+    }
+
     /// `update`: applies resource limits, given as the OCI `linux.resources` JSON.
     ///
     /// # Errors
@@ -285,6 +309,13 @@ impl Engine {
     }
 }
 
+/// The search path on which an engine finds the criu that the options name: engines take no other answer.
+fn criu_first(criu: &str) -> Option<OsString> {
+    let folder = Path::new(criu).parent().filter(|folder| folder.is_absolute())?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path))).ok()
+}
+
 /// An engine call that is under way.
 pub struct Running {
     /// Tells when the engine ends.
@@ -294,4 +325,54 @@ pub struct Running {
 
 fn arguments<const N: usize>(args: [&str; N]) -> Vec<OsString> {
     args.iter().map(OsStr::new).map(OsString::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// An engine by that name, which is never run.
+    fn engine(folder: &Path, name: &str, options: Options) -> Engine {
+        let program = folder.join(name);
+        fs::write(&program, "").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let options = Options { binary_name: program.display().to_string(), ..options };
+        Engine::new(&options, "ns", Reaper::new()).unwrap()
+    }
+
+    #[test]
+    fn the_cgroup_driver_and_the_namespace_reach_the_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = |options| engine(folder.path(), "runc", options).global_arguments(Path::new("/b"));
+        let flag = OsString::from("--systemd-cgroup");
+        assert!(!arguments(Options::default()).contains(&flag));
+        let with = arguments(Options { systemd_cgroup: true, root: "/r".into(), ..Options::default() });
+        assert!(with.contains(&flag));
+        assert_eq!(with[..2], ["--root", "/r/ns"]);
+    }
+
+    #[test]
+    fn a_restore_is_asked_for_in_words_that_the_engine_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = |name| {
+            let engine = engine(folder.path(), name, Options { no_pivot_root: true, ..Options::default() });
+            engine.restore_arguments(Path::new("/b"), Path::new("/i"), Path::new("/w"))
+        };
+        let common = ["restore", "--detach", "--image-path", "/i", "--work-path", "/w", "--bundle", "/b"];
+        assert_eq!(words("crun"), common);
+        let runc = words("runc");
+        assert_eq!(runc[..common.len()], common);
+        assert_eq!(runc[common.len()..], ["--no-subreaper", "--no-pivot"]);
+    }
+
+    #[test]
+    fn the_folder_of_the_named_criu_is_looked_in_first() {
+        let path = criu_first("/opt/criu/criu").unwrap();
+        let own = std::env::var_os("PATH").unwrap_or_default();
+        let first = std::env::split_paths(&path).next();
+        assert_eq!(first.as_deref(), Some(Path::new("/opt/criu")));
+        assert!(std::env::split_paths(&path).skip(1).eq(std::env::split_paths(&own)));
+        assert!(criu_first("").is_none() && criu_first("criu").is_none(), "nothing but a path");
+    }
 }

@@ -74,6 +74,11 @@ fn dispatch() -> Result<Vec<u8>> {
     }
 }
 
+/// Whether `start` would take these bytes on stdin.
+pub(crate) fn is_start(input: &[u8], flags: &Flags) -> bool {
+    params::Params::parse(input, flags, Some("/t".to_owned())).is_ok()
+}
+
 fn version() -> Vec<u8> {
     let program = env::args().next().unwrap_or_default();
     format!("{program}:\n  Version:  {}\n", env!("CARGO_PKG_VERSION")).into_bytes()

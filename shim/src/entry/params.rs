@@ -38,7 +38,7 @@ impl Params {
         Self::parse(&stdin()?, flags, ttrpc_address)
     }
 
-    fn parse(input: &[u8], flags: &Flags, ttrpc_address: Option<String>) -> Result<Self> {
+    pub(super) fn parse(input: &[u8], flags: &Flags, ttrpc_address: Option<String>) -> Result<Self> {
         let bootstrap = BootstrapParams::parse_from_bytes(input).ok().filter(|params| !params.instance_id.is_empty());
         let (dialect, mut opts) = match bootstrap {
             Some(params) if params.instance_id == flags.id => {

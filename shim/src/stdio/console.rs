@@ -38,7 +38,11 @@ impl ConsoleSocket {
     /// # Errors
     /// When the directory or the socket cannot be made.
     pub fn new() -> io::Result<Self> {
-        let directory = crate::confinement::state_root().join(DIRECTORY);
+        Self::below(&crate::confinement::state_root())
+    }
+
+    fn below(root: &Path) -> io::Result<Self> {
+        let directory = root.join(DIRECTORY);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{}-{number}", std::process::id()));
@@ -90,4 +94,49 @@ fn receive_descriptor(stream: &tokio::net::UnixStream) -> io::Result<OwnedFd> {
         .ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the engine sent no descriptor on the console socket")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{IoSlice, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+    const SOON: Duration = Duration::from_millis(100);
+
+    fn send(stream: &UnixStream, file: &fs::File) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let fds = [file.as_fd()];
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
+        sendmsg(stream, &[IoSlice::new(b"/dev/ptmx")], &mut ancillary, SendFlags::empty()).unwrap();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_terminal_is_received_and_the_name_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let socket = ConsoleSocket::below(root.path()).unwrap();
+        let path = socket.path().to_owned();
+        let engine = UnixStream::connect(&path).unwrap();
+        send(&engine, &fs::File::open("/dev/null").unwrap());
+        socket.receive(SOON).await.unwrap();
+        assert!(!path.exists());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_engine_that_says_nothing_or_nonsense_is_given_up() {
+        let root = tempfile::tempdir().unwrap();
+        let socket = ConsoleSocket::below(root.path()).unwrap();
+        assert_eq!(socket.receive(SOON).await.unwrap_err().kind(), io::ErrorKind::TimedOut, "nobody comes");
+        let socket = ConsoleSocket::below(root.path()).unwrap();
+        let silent = UnixStream::connect(socket.path()).unwrap();
+        assert_eq!(socket.receive(SOON).await.unwrap_err().kind(), io::ErrorKind::TimedOut, "it says nothing");
+        drop(silent);
+        let socket = ConsoleSocket::below(root.path()).unwrap();
+        UnixStream::connect(socket.path()).unwrap().write_all(b"no terminal").unwrap();
+        assert_eq!(socket.receive(SOON).await.unwrap_err().kind(), io::ErrorKind::InvalidData, "no descriptor");
+    }
 }

@@ -28,8 +28,13 @@ pub use console::ConsoleSocket;
 use logger::Logger;
 use sink::{Sink, Target};
 
+/// Whether `name` names a place to which output can go.
+pub(crate) fn is_target(name: &str) -> bool {
+    Target::parse(name).is_ok()
+}
+
 /// How long the engine may take to hand over a terminal.
-const CONSOLE_LIMIT: Duration = Duration::from_secs(30);
+const CONSOLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What containerd asked for, for one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use containerd_shim::api::{CheckpointTaskRequest, Empty, Status};
-use containerd_shim::protos::events::task::TaskCheckpointed;
 use containerd_shim::protos::protobuf::Message;
 use containerd_shim::protos::shim::oci::CheckpointOptions;
 
@@ -50,11 +49,7 @@ impl Shim {
             }
             error => super::control::engine_error("OCI runtime checkpoint failed", &error),
         })?;
-        self.events.publish(&TaskCheckpointed {
-            container_id: container.id.clone(),
-            checkpoint: request.path,
-            ..TaskCheckpointed::default()
-        });
+        // No event: the other shims publish none, and containerd tells its clients itself.
         Ok(Empty::default())
     }
 }

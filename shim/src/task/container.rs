@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use containerd_shim::protos::api::Status;
 use tokio::sync::watch;
 
 use super::process::{Phase, Process};
+use super::restore::Checkpoint;
 use crate::cgroup::Cgroup;
 use crate::confinement::Confined;
 use crate::engine::Engine;
@@ -20,7 +21,9 @@ pub(crate) struct Container {
     pub(crate) bundle: PathBuf,
     pub(crate) engine: Engine,
     pub(crate) init: Arc<Process>,
-    pub(crate) cgroup: Cgroup,
+    cgroup: OnceLock<Cgroup>,
+    /// Where it comes from, if it was not made anew.
+    pub(crate) checkpoint: Option<Checkpoint>,
     /// Whether the kernel ends all its processes with the first one.
     pub(crate) own_pid_namespace: bool,
     /// Whether the engine has hooks to run when it is started.
@@ -50,7 +53,9 @@ pub(crate) struct Parts {
     pub(crate) bundle: PathBuf,
     pub(crate) engine: Engine,
     pub(crate) init: Process,
-    pub(crate) cgroup: Cgroup,
+    /// None where nothing is made yet.
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) own_pid_namespace: bool,
     pub(crate) start_hooks: bool,
     pub(crate) owner: Owner,
@@ -64,7 +69,8 @@ impl Container {
             bundle: parts.bundle,
             engine: parts.engine,
             init: Arc::new(parts.init),
-            cgroup: parts.cgroup,
+            cgroup: parts.cgroup.map(OnceLock::from).unwrap_or_default(),
+            checkpoint: parts.checkpoint,
             own_pid_namespace: parts.own_pid_namespace,
             start_hooks: parts.start_hooks,
             owner: parts.owner,
@@ -72,6 +78,18 @@ impl Container {
             execs: Mutex::new(HashMap::new()),
             busy: watch::Sender::new(0),
         }
+    }
+
+    /// Its cgroups; none where nothing is made yet.
+    pub(crate) fn cgroup(&self) -> &Cgroup {
+        static NONE: Cgroup = Cgroup::none();
+        self.cgroup.get().unwrap_or(&NONE)
+    }
+
+    /// Takes the cgroups of a container that was made after it was announced. Once.
+    pub(crate) fn is_in(&self, cgroup: Cgroup) {
+        // A second value would be another container's.
+        let _ = self.cgroup.set(cgroup);
     }
 
     fn execs(&self) -> MutexGuard<'_, HashMap<String, Arc<Process>>> {
@@ -101,6 +119,9 @@ impl Container {
             return Err(TaskError::already_exists(format!("id {}: already exists", exec.exec_id)));
         }
         match self.init.status() {
+            Status::CREATED if self.awaits_restore() => {
+                return Err(TaskError::unknown("cannot exec in a created state"));
+            }
             Status::RUNNING | Status::CREATED => {}
             Status::PAUSED => return Err(TaskError::unknown("cannot exec in a paused state")),
             _ => return Err(TaskError::unknown("cannot exec in a stopped state")),

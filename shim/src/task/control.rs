@@ -22,6 +22,9 @@ impl Shim {
     pub(super) async fn kill(self: Arc<Self>, request: KillRequest) -> TaskResult<Empty> {
         let container = self.container(&request.id)?;
         let process = container.process(&request.exec_id)?;
+        if container.awaits_restore() {
+            return Err(TaskError::not_found("no such container: not found"));
+        }
         if !request.exec_id.is_empty() {
             process.signal(request.signal)?;
             return Ok(Empty::default());
@@ -43,7 +46,7 @@ impl Shim {
             // Nothing is left to signal, and that is no error: engines say so too.
             return Ok(());
         }
-        if container.init.status() != Status::PAUSED && container.cgroup.signal_all(signal) {
+        if container.init.status() != Status::PAUSED && container.cgroup().signal_all(signal) {
             return Ok(());
         }
         container.engine.kill(&container.id, &container.bundle, signal, true).await.map_err(kill_error)

@@ -15,6 +15,7 @@ use super::Shim;
 use super::container::{Container, Parts};
 use super::control::engine_error;
 use super::process::{Made, Process};
+use super::restore::{Checkpoint, refusal};
 use crate::bundle::{self, Leftover};
 use crate::cgroup::Cgroup;
 use crate::confinement::{self, FloorOptions, Prepared, refused};
@@ -29,22 +30,21 @@ use crate::stdio::{self, Owner};
 const GONE: Duration = Duration::from_secs(5);
 
 /// A container that the engine is asked for.
-struct Creation<'a> {
-    id: &'a str,
-    bundle: &'a Path,
+pub(super) struct Creation<'a> {
+    pub(super) id: &'a str,
+    pub(super) bundle: &'a Path,
     /// What marks the processes of its start.
-    marks: Vec<u64>,
+    pub(super) marks: Vec<u64>,
     /// Where its cgroups will be.
-    planned: Option<Cgroup>,
+    pub(super) planned: Option<Cgroup>,
+    /// Where it comes from, if it is not made anew.
+    pub(super) checkpoint: Option<&'a Checkpoint>,
 }
 
 impl Shim {
     pub(super) async fn create(self: Arc<Self>, request: CreateTaskRequest) -> TaskResult<CreateTaskResponse> {
         if !bundle::is_identifier(&request.id) {
             return Err(TaskError::invalid_argument(format!("bad container id {:?}", request.id)));
-        }
-        if !request.checkpoint.is_empty() {
-            return Err(TaskError::unimplemented("restore from a checkpoint is not supported by this version"));
         }
         let reservation = self.reserve(&request.id)?;
         let bundle = PathBuf::from(&request.bundle);
@@ -86,14 +86,24 @@ impl Shim {
             })
             .map_err(refused)?;
         drop(bytes);
-        let io = stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(streams_error)?;
-        let fds = std::mem::take(&mut prepared.fds);
-        let creation = Creation { id: &request.id, bundle: &bundle, marks: prepared.marks(), planned };
-        let made = self.make_init(&engine, creation, io, fds, &mut prepared).await?;
-
-        let cgroup = Cgroup::of(made.pid).unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot tell the container's cgroup");
-            Cgroup::default()
+        let checkpoint = Checkpoint::wanted(&request.checkpoint, &options.criu_work_path, &bundle);
+        let made = match &checkpoint {
+            Some(_) if prepared.confined.is_some() => return Err(refused(refusal())),
+            // Start makes it.
+            Some(_) => None,
+            None => {
+                let io = stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(streams_error)?;
+                let fds = std::mem::take(&mut prepared.fds);
+                let marks = prepared.marks();
+                let creation = Creation { id: &request.id, bundle: &bundle, marks, planned, checkpoint: None };
+                Some(self.make_init(&engine, creation, io, fds, &mut prepared).await?)
+            }
+        };
+        let cgroup = made.as_ref().map(|made| {
+            Cgroup::of(made.pid).unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot tell the container's cgroup");
+                Cgroup::default()
+            })
         });
         rootfs.keep();
         let container = reservation.take(Container::new(Parts {
@@ -102,6 +112,7 @@ impl Shim {
             engine,
             init: Process::init(stdio, made),
             cgroup,
+            checkpoint,
             own_pid_namespace,
             start_hooks,
             owner,
@@ -113,7 +124,7 @@ impl Shim {
     }
 
     /// Runs the engine; whatever fails, the engine has no container afterwards.
-    async fn make_init(
+    pub(super) async fn make_init(
         &self,
         engine: &Engine,
         creation: Creation<'_>,
@@ -121,7 +132,7 @@ impl Shim {
         fds: Vec<FdMapping>,
         prepared: &mut Prepared,
     ) -> TaskResult<Made> {
-        let Creation { id, bundle, marks, planned } = creation;
+        let Creation { id, bundle, marks, planned, checkpoint } = creation;
         let hold = self.reaper.hold();
         let pid_file = bundle.join(bundle::INIT_PID);
         // What an engine writes there tells that it has made the container, whatever it says afterwards.
@@ -129,7 +140,11 @@ impl Shim {
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());
         let spawn =
             Spawn { bundle, pid_file: &pid_file, console_socket: console.as_deref(), stdio: io.engine_stdio(), fds };
-        if let Err(error) = engine.create(id, spawn).await {
+        let (engine_made, prefix) = match checkpoint {
+            None => (engine.create(id, spawn).await, "OCI runtime create failed"),
+            Some(from) => (engine.restore(id, spawn, &from.image, &from.work).await, "OCI runtime restore failed"),
+        };
+        if let Err(error) = engine_made {
             if error.may_leave_something() || pid_file.exists() {
                 reaper::kill_marked(&marks);
                 self.remove_from_engine(engine, id, bundle).await;
@@ -138,7 +153,7 @@ impl Shim {
                     cgroup.remove().await;
                 }
             }
-            return Err(engine_error("OCI runtime create failed", &error));
+            return Err(engine_error(prefix, &error));
         }
         let mut made = self.claim(&pid_file, io).await;
         drop(hold);

@@ -47,6 +47,10 @@ impl Shim {
         let init = &container.init;
         match (init.status(), init.state().phase) {
             (Status::STOPPED, _) => {}
+            (Status::CREATED, Phase::Created) if container.awaits_restore() => {
+                // It was never made: nothing of it has an end to wait for.
+                return self.remove(container).await;
+            }
             // A container that never ran is ended here.
             (Status::CREATED, Phase::Created) => end_created(init).await?,
             (Status::PAUSED, _) => return Err(refused("cannot delete a paused process")),
@@ -62,6 +66,12 @@ impl Shim {
                 live.finish(DRAIN).await;
             }
         }
+        self.remove(container).await
+    }
+
+    /// Removes what there is of a container of which nothing lives.
+    async fn remove(&self, container: &Arc<Container>) -> TaskResult<()> {
+        let init = &container.init;
         remove_from_engine(container).await?;
         mounts::unmount_all(&container.bundle.join(bundle::ROOTFS)).map_err(io_error("unmount the rootfs"))?;
         if let Some(confined) = &container.confined {

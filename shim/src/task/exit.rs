@@ -26,7 +26,7 @@ impl Shim {
             container.init.update(|state| state.exit = Some(exit));
             if !container.own_pid_namespace {
                 // The kernel does this only where the first process is the namespace's init.
-                container.cgroup.kill_rest();
+                container.cgroup().kill_rest();
             }
             container.init.when(|state| state.phase != Phase::Starting).await;
             container.execs_ended().await;
@@ -39,7 +39,7 @@ impl Shim {
 
     /// Waits for the end, and announces out-of-memory kills until then.
     async fn wait_beside_oom(&self, container: &Container, watch: &mut ExitWatch) -> Exit {
-        let mut oom = match OomWatch::new(&container.cgroup) {
+        let mut oom = match OomWatch::new(container.cgroup()) {
             Ok(Some(oom)) => oom,
             Ok(None) => return watch.wait().await,
             Err(error) => {

@@ -10,6 +10,7 @@ mod exit;
 mod launch;
 mod process;
 mod query;
+mod restore;
 mod service;
 mod shape;
 mod start;
@@ -23,6 +24,7 @@ use tokio::sync::Notify;
 
 use container::Container;
 pub use service::services;
+pub(crate) use shape::{are_resources, is_process};
 
 use crate::events::Publisher;
 use crate::reaper::Reaper;

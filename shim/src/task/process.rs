@@ -65,10 +65,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// A container's first process, which the engine has made already.
-    pub(crate) fn init(stdio: Request, made: Made) -> Self {
+    /// A container's first process; unless it is restored, the engine has made it already.
+    pub(crate) fn init(stdio: Request, made: Option<Made>) -> Self {
         let process = Self::new("", stdio, Value::Null);
-        process.made(made);
+        if let Some(made) = made {
+            process.made(made);
+        }
         process
     }
 

@@ -59,7 +59,7 @@ impl Shim {
     pub(super) fn pids(&self, request: &PidsRequest) -> TaskResult<PidsResponse> {
         let container = self.container(&request.id)?;
         let execs = container.all_execs();
-        let mut pids = container.cgroup.pids();
+        let mut pids = container.cgroup().pids();
         for process in execs.iter().chain([&container.init]) {
             if process.pid() > 0 && !process.exited() && !pids.contains(&process.pid()) {
                 pids.push(process.pid());
@@ -85,8 +85,10 @@ impl Shim {
 
     pub(super) fn stats(&self, request: &StatsRequest) -> TaskResult<StatsResponse> {
         let container = self.container(&request.id)?;
-        let stats =
-            container.cgroup.stats().map_err(|error| TaskError::unknown(format!("cannot read the cgroup: {error}")))?;
+        let stats = container
+            .cgroup()
+            .stats()
+            .map_err(|error| TaskError::unknown(format!("cannot read the cgroup: {error}")))?;
         Ok(StatsResponse { stats: MessageField::some(stats), ..StatsResponse::default() })
     }
 

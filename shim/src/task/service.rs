@@ -16,9 +16,11 @@ use containerd_shim::api::{
     StatsResponse, UpdateTaskRequest, WaitRequest, WaitResponse,
 };
 use containerd_shim::protos::api::DeleteResponse;
+use containerd_shim::protos::protobuf::MessageField;
 use containerd_shim::protos::shim_async::{Task, create_task};
 use containerd_shim::protos::ttrpc;
-use containerd_shim::protos::ttrpc::r#async::{Service, TtrpcContext};
+use containerd_shim::protos::ttrpc::r#async::{MethodHandler, Service, TtrpcContext};
+use containerd_shim::protos::ttrpc::{Code, Request, Response};
 
 use super::Shim;
 use crate::status::{TaskError, TaskResult};
@@ -32,9 +34,34 @@ const TASK_V2: &str = "containerd.task.v2.Task";
 #[must_use]
 pub fn services(shim: &Arc<Shim>) -> Vec<HashMap<String, Service>> {
     let named = |name: &str| {
-        create_task(Arc::new(Handlers(shim.clone()))).into_values().map(|service| (name.to_owned(), service)).collect()
+        create_task(Arc::new(Handlers(shim.clone())))
+            .into_values()
+            .map(|service| (name.to_owned(), told(service)))
+            .collect()
     };
     vec![named(TASK_V3), named(TASK_V2)]
+}
+
+/// A method whose payload may not decode: what the generated code says of that has another code than the other shims'.
+struct Told(Box<dyn MethodHandler + Send + Sync>);
+
+#[async_trait]
+impl MethodHandler for Told {
+    async fn handler(&self, context: TtrpcContext, request: Request) -> ttrpc::Result<Response> {
+        // Our handlers answer every mistake themselves: what is left is from before them.
+        self.0.handler(context, request).await.or_else(|decoding| {
+            let message = format!("ttrpc: error unmarshalling payload: {decoding}");
+            let status = MessageField::some(ttrpc::get_status(Code::INTERNAL, message));
+            Ok(Response { status, ..Response::default() })
+        })
+    }
+}
+
+fn told(service: Service) -> Service {
+    let methods = service.methods.into_iter();
+    let methods =
+        methods.map(|(name, method)| -> (_, Box<dyn MethodHandler + Send + Sync>) { (name, Box::new(Told(method))) });
+    Service { methods: methods.collect(), streams: service.streams }
 }
 
 struct Handlers(Arc<Shim>);

@@ -103,6 +103,16 @@ pub(super) fn resources(bytes: &[u8]) -> TaskResult<()> {
     read::<Resources>("resources", bytes).map(drop)
 }
 
+/// Whether bytes are a process to exec.
+pub(crate) fn is_process(bytes: &[u8]) -> bool {
+    process(bytes).is_ok()
+}
+
+/// Whether bytes are resources.
+pub(crate) fn are_resources(bytes: &[u8]) -> bool {
+    resources(bytes).is_ok()
+}
+
 /// Only an object: the decoder would take an array for a list of fields.
 fn object(bytes: &[u8]) -> TaskResult<()> {
     read::<Map<String, Value>>("not an object", bytes).map(drop)

@@ -47,10 +47,11 @@ impl Shim {
         Ok(StartResponse { pid: process.wire_pid(), ..StartResponse::default() })
     }
 
-    async fn start_init(&self, container: &Arc<Container>) -> TaskResult<()> {
-        match &container.confined {
-            Some(confined) if confined.has_launcher() => self.launch_init(container, confined).await?,
-            confined => {
+    async fn start_init(self: &Arc<Self>, container: &Arc<Container>) -> TaskResult<()> {
+        match (&container.checkpoint, &container.confined) {
+            (Some(checkpoint), _) => self.restore_init(container, checkpoint).await?,
+            (None, Some(confined)) if confined.has_launcher() => self.launch_init(container, confined).await?,
+            (None, confined) => {
                 self.let_go(container).await?.result().await?;
                 if let Some(confined) = confined {
                     verify_pause(container, confined).await?;

@@ -68,7 +68,7 @@ impl Engine {
 fn tool(name: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("ZEROCAP_CACHE_DIR").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/zerocap"));
-    let cached = cache.or(home).map(|cache| cache.join("tools-1/bin"));
+    let cached = cache.or(home).map(|cache| cache.join("tools-2/bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Cargo puts programs one folder above the tests'.
     let built = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.to_owned()));

@@ -1,6 +1,7 @@
 #!/bin/sh
 # An engine for tests: containers are plain processes. It lies beside a folder `ctl`, in which a test orders it to be
-# slow (VERB.sleep), to wait (once: VERB.hold becomes VERB.held, until that is gone), to fail (VERB.fail holds its words) or to print garbage (VERB.garbage); `calls` lists what it was asked.
+# slow (VERB.sleep), to wait (once: VERB.hold becomes VERB.held, until that is gone), to fail (VERB.fail holds its words), to print garbage
+# (VERB.garbage) or to be killed (VERB.dies); `calls` lists what it was asked.
 here=$(dirname "$0")
 ctl=$here/ctl
 while [ $# -gt 0 ]; do
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
   --bundle) bundle=$2; shift 2 ;;
   --pid-file) pid_file=$2; shift 2 ;;
   --process) process=$2; shift 2 ;;
-  --console-socket | --preserve-fds) shift 2 ;;
+  --console-socket | --preserve-fds | --image-path | --work-path) shift 2 ;;
   --resources) resources=$(cat); shift 2 ;;
   --*) shift ;;
   *) id=${id:-$1}; signal=$1; shift ;;
@@ -38,6 +39,7 @@ if [ -e "$ctl/$verb.garbage" ]; then
   head -c 3000 /dev/urandom >>"$log"
   exit 1
 fi
+[ -e "$ctl/$verb.dies" ] && kill -9 $$
 if [ -e "$ctl/$verb.fail" ]; then
   printf '{"level":"error","msg":"%s"}\n' "$(cat "$ctl/$verb.fail")" >>"$log"
   exit 1
@@ -75,7 +77,13 @@ delete)
   [ -e "$state/pid" ] && kill -9 "$(cat "$state/pid")" 2>/dev/null
   rm -rf "$state"
   ;;
-pause | resume | update) : ;;
+restore)
+  mkdir -p "$state"
+  cp "$bundle/program" "$state/program"
+  launch "$(cat "$state/program")"
+  cp "$pid_file" "$state/pid"
+  ;;
+pause | resume | update | checkpoint) : ;;
 features) echo '{"ociVersionMax":"1.2.0"}' ;;
 *) exit 2 ;;
 esac

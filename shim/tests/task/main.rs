@@ -3,7 +3,9 @@
 
 mod concurrency;
 mod faults;
+mod hangs;
 mod life;
 mod order;
 mod rig;
 mod streams;
+mod wire;

@@ -90,6 +90,13 @@ impl Rig {
         self.address.strip_prefix("unix://").unwrap().into()
     }
 
+    /// What State says over a new connection.
+    pub async fn reconnect_and_ask(&self, id: &str) -> Status {
+        let request = StateRequest { id: id.into(), ..StateRequest::default() };
+        let answer = self.reconnect().await.state(soon(), &request).await.unwrap();
+        answer.status.enum_value().unwrap()
+    }
+
     /// Orders the engine: `create.fail`, `exec.sleep`, ….
     pub fn order(&self, what: &str, value: &str) {
         fs::write(self.dir.path().join("ctl").join(what), value).unwrap();

@@ -3,6 +3,7 @@
 use containerd_shim_protos::api::{CreateTaskRequest, Mount};
 use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::ttrpc::Request;
 
 use super::execs::end;
 use super::{Outcome, scenarios};
@@ -22,6 +23,7 @@ scenarios! { "errors":
     both regular_file "a FIFO that is a regular file";
     both bad_scheme "a scheme that nobody knows, then a second attempt with the same bundle";
     both newline "paths with spaces, and with newlines";
+    both wire "methods and services that do not exist, payloads that do not decode";
     both large "a request of two megabytes";
     both stopped "calls that come after the end";
 }
@@ -181,6 +183,36 @@ async fn newline(run: &Run) -> Outcome {
         run.note(&format!("the file holds {:?}", std::fs::read_to_string(&file)));
     }
     run.event("/tasks/delete", 1).await
+}
+
+async fn wire(run: &Run) -> Outcome {
+    let client = run.raw_client().await?;
+    let task = "containerd.task.v3.Task";
+    let calls: [(&str, &str, &[u8]); 6] = [
+        (task, "Nonsense", b""),
+        ("containerd.nonsense.v1.Nonsense", "State", b""),
+        (task, "State", b"\x0a\xff\xff\xff"),
+        (task, "Create", b"\xff\xff\xff\xff\xff"),
+        (task, "Exec", b"\x0a\x02\xff\xff"),
+        (task, "State", b"\xfa\x3f\x03abc"),
+    ];
+    for (service, method, payload) in calls {
+        let request = Request {
+            service: service.into(),
+            method: method.into(),
+            payload: payload.to_vec(),
+            timeout_nano: i64::try_from(crate::rig::PATIENCE.as_nanos()).unwrap_or(i64::MAX),
+            ..Request::default()
+        };
+        let label = format!("{method} of {service} with {payload:?}");
+        let answer = client.request(request).await;
+        run.note(&format!(
+            "{label}: {}",
+            answer.map_or_else(|error| crate::calls::refusal(&error), |_| "answered".to_owned())
+        ));
+    }
+    run.state("c", "").await;
+    Ok(())
 }
 
 async fn large(run: &Run) -> Outcome {

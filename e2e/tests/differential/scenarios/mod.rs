@@ -1,5 +1,6 @@
 //! The scenarios: what a client does, in order. Each is run under containerd's shim and under ours.
 
+pub mod checkpoints;
 mod errors;
 mod execs;
 mod life;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Scenario> {
         terminal::all(),
         resources::all(),
         options::all(),
+        checkpoints::all(),
     ]
     .into_iter()
     .flatten()

@@ -1,4 +1,4 @@
-//! The runtime's options, the rootfs, checkpoints.
+//! The runtime's options, and the rootfs.
 
 use std::fs;
 
@@ -18,8 +18,6 @@ scenarios! { "options":
     both rootfs_mounts "a rootfs that the shim mounts, and what is left of it";
     both empty_options "no options at all";
     both criu_options "CriuPath, CriuImagePath and CriuWorkPath change nothing in an ordinary container";
-    plain checkpoint "checkpoint without criu";
-    plain restore "restore from a checkpoint that is not there";
 }
 
 async fn with_options(run: &Run, edit: impl FnOnce(&mut containerd_shim_protos::shim::oci::Options)) -> Outcome {
@@ -159,28 +157,4 @@ async fn criu_options(run: &Run) -> Outcome {
     })
     .await?;
     end(run).await
-}
-
-async fn checkpoint(run: &Run) -> Outcome {
-    run.create("c", &["sleep", "1000"]).await?;
-    run.checkpoint("c", &run.dir.join("image").display().to_string()).await;
-    run.start_process("c", "").await;
-    run.checkpoint("c", &run.dir.join("image").display().to_string()).await;
-    run.state("c", "").await;
-    end(run).await
-}
-
-async fn restore(run: &Run) -> Outcome {
-    if run.engine == "crun" {
-        // It does not know the options that the reference gives it.
-        run.note("not with this engine");
-        return Ok(());
-    }
-    let request = CreateTaskRequest { checkpoint: run.dir.join("nothing").display().to_string(), ..run.request("c") };
-    run.create_with(request).await;
-    run.state("c", "").await;
-    run.start_process("c", "").await;
-    run.state("c", "").await;
-    run.delete("c", "").await;
-    Ok(())
 }

@@ -1,0 +1,12 @@
+//! See `frozen_policy` in annotations/tests/judge/mod.rs.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../annotations/tests/judge/mod.rs"]
+mod judge;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    judge::frozen_policy(bytes);
+});
