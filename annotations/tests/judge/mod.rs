@@ -13,6 +13,7 @@ fn host() -> Host {
         arch: HostArch::X86_64,
         engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
         launcher_dir: "/run/zerocap/launcher".into(),
+        files_dir: "/run/zerocap/files".into(),
     }
 }
 
