@@ -60,7 +60,7 @@ fn target(addresses: u32) -> Ipv4Addr {
 fn row(what: &str, mut values: Vec<f64>, unit: &str) {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
-    println!("{what:<46}{:>10.1}{:>10.1} {unit}", at(0.5), at(0.9));
+    println!("{what:<46}{:>10.2}{:>10.2} {unit}", at(0.5), at(0.9));
 }
 
 /// A fence's life, step by step.
