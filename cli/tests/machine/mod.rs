@@ -107,9 +107,15 @@ pub fn in_terminal(words: &[&str], when: &str, keys: &[u8]) -> String {
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let open = || fs::OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    // A session of its own, led by the command, with this terminal.
-    let mut command = Command::new("setsid");
-    command.args(["--ctty", "--wait"]).args(words).stdin(open()).stdout(open()).stderr(open());
+    // A session of its own, led by the command, with this terminal. Who starts the tests in the background lets them ignore
+    // interrupts, and a shell cannot trap what it was told to ignore.
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=INT,QUIT", "setsid", "--ctty", "--wait"])
+        .args(words)
+        .stdin(open())
+        .stdout(open())
+        .stderr(open());
     let mut child = command.spawn().unwrap();
     drop(command);
     let mut terminal = fs::File::from(terminal);
