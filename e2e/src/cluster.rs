@@ -1,15 +1,13 @@
 //! A private one-node Kubernetes, started by `hack/cluster` and gone with this process.
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::node::repository;
-
-static COUNTER: AtomicU32 = AtomicU32::new(0);
+use crate::supervised::Supervised;
 
 /// How long it may take to start. Its programs are built by then.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -17,17 +15,16 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 /// A running private cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    dir: PathBuf,
-    supervisor: Child,
+    supervised: Supervised,
 }
 
-fn script() -> Command {
-    Command::new(repository().join("hack/cluster"))
+fn script() -> PathBuf {
+    repository().join("hack/cluster")
 }
 
 /// Why no cluster can run here, if none can.
 pub fn obstacle() -> Option<String> {
-    match script().arg("check").output() {
+    match Command::new(script()).arg("check").output() {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; ")),
         Err(error) => Some(format!("hack/cluster cannot be run: {error}")),
@@ -43,32 +40,14 @@ pub fn build() -> io::Result<()> {
 impl Cluster {
     /// Starts a cluster in a folder of its own below the temporary directory.
     pub fn start() -> io::Result<Self> {
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("zerocap-cluster-{}-{number}", std::process::id()));
-        fs::create_dir_all(&dir)?;
-        let mut supervisor =
-            script().args(["run", "--dir"]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-        let deadline = Instant::now() + START_LIMIT;
-        while !dir.join("cluster-ready").exists() {
-            if let Some(status) = supervisor.try_wait()? {
-                return Err(io::Error::other(format!(
-                    "hack/cluster ended with {status}; its logs are in {}",
-                    dir.display()
-                )));
-            }
-            if Instant::now() > deadline {
-                return Err(io::Error::other(format!("the cluster was not ready after {START_LIMIT:?}")));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(Self { dir, supervisor })
+        Ok(Self { supervised: Supervised::start(script(), "cluster", "cluster-ready", START_LIMIT)? })
     }
 
     /// Runs a command beside the API server, with `input` on its standard input.
     pub fn exec(&self, command: &[&str], input: &str) -> io::Result<Output> {
-        let mut child = script()
-            .args(["exec", "--dir"])
-            .arg(&self.dir)
+        let mut child = self
+            .supervised
+            .command("exec")
             .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -104,30 +83,17 @@ impl Cluster {
 
     /// Kills a component, which comes back by itself.
     pub fn restart(&self, component: &str) -> io::Result<()> {
-        said(script().args(["restart", "--dir"]).arg(&self.dir).arg(component).stdin(Stdio::null()).output()?).map(drop)
+        said(self.supervised.command("restart").arg(component).output()?).map(drop)
     }
 
     /// The folder with its logs.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.supervised.dir()
     }
 
     /// Takes it down and waits until nothing is left.
     pub fn down(&mut self) -> io::Result<()> {
-        drop(self.supervisor.stdin.take());
-        let status = self.supervisor.wait()?;
-        if status.success() {
-            fs::remove_dir_all(&self.dir)
-        } else {
-            Err(io::Error::other(format!("hack/cluster ended with {status}")))
-        }
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.supervisor.stdin.take());
-        let _ = self.supervisor.wait();
+        self.supervised.down()
     }
 }
 

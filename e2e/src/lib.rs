@@ -14,6 +14,7 @@ pub mod node;
 pub mod pod;
 pub mod process;
 pub mod stream;
+mod supervised;
 pub mod verdict;
 
 pub use node::Node;

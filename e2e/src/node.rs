@@ -3,15 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use crate::cri::Cri;
 use crate::pod::PodBuilder;
-
-static COUNTER: AtomicU32 = AtomicU32::new(0);
+use crate::supervised::Supervised;
 
 /// How long a node may take to start; the first start downloads some 50 MB.
 const START_LIMIT: Duration = Duration::from_secs(600);
@@ -19,9 +16,8 @@ const START_LIMIT: Duration = Duration::from_secs(600);
 /// A running private node.
 #[derive(Debug)]
 pub struct Node {
-    dir: PathBuf,
+    supervised: Supervised,
     pid: u32,
-    supervisor: Child,
 }
 
 /// The script that makes nodes.
@@ -68,46 +64,21 @@ pub fn obstacle() -> Option<String> {
 impl Node {
     /// Starts a node in a folder of its own below the temporary directory.
     pub fn start() -> io::Result<Self> {
-        let dir = std::env::temp_dir().join(format!(
-            "zerocap-e2e-{}-{}",
-            std::process::id(),
-            COUNTER.fetch_add(1, Ordering::Relaxed)
-        ));
-        fs::create_dir_all(&dir)?;
-        // The supervisor takes the node down when this pipe closes: at the latest when this process is gone.
-        let mut supervisor = Command::new(script())
-            .args(["run", "--dir"])
-            .arg(&dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let deadline = Instant::now() + START_LIMIT;
-        while !dir.join("ready").exists() {
-            if let Some(status) = supervisor.try_wait()? {
-                return Err(io::Error::other(format!(
-                    "hack/node ended with {status}; its logs are in {}",
-                    dir.display()
-                )));
-            }
-            if Instant::now() > deadline {
-                return Err(io::Error::other(format!("the node was not ready after {START_LIMIT:?}")));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        let pid = fs::read_to_string(dir.join("pid"))?;
+        let supervised = Supervised::start(script(), "e2e", "ready", START_LIMIT)?;
+        let pid = fs::read_to_string(supervised.dir().join("pid"))?;
         let pid = pid
             .split(' ')
             .next()
             .and_then(|n| n.parse().ok())
             .ok_or_else(|| io::Error::other("hack/node wrote no pid"))?;
-        let node = Self { dir, pid, supervisor };
+        let node = Self { supervised, pid };
         node.cri()?.wait_until_ready(Duration::from_secs(20))?;
         Ok(node)
     }
 
     /// The folder with the node's logs and identity.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.supervised.dir()
     }
 
     /// A path of the node's own file system, as this process can open it.
@@ -128,12 +99,12 @@ impl Node {
 
     /// containerd's configuration, by the same path inside and outside.
     pub fn configuration(&self) -> PathBuf {
-        self.dir.join("containerd.toml")
+        self.dir().join("containerd.toml")
     }
 
     /// One of the programs that this node runs, if it has been built.
     pub fn program(&self, name: &str) -> Option<PathBuf> {
-        fs::canonicalize(self.dir.join("bin").join(name)).ok()
+        fs::canonicalize(self.dir().join("bin").join(name)).ok()
     }
 
     /// A new connection to the node's containerd.
@@ -148,7 +119,7 @@ impl Node {
 
     /// Runs a command inside the node's namespaces.
     pub fn exec(&self, command: &[&str]) -> io::Result<std::process::Output> {
-        Command::new(script()).args(["exec", "--dir"]).arg(&self.dir).args(command).stdin(Stdio::null()).output()
+        self.supervised.command("exec").args(command).output()
     }
 
     /// Builds a set of images and gives the folder in which it lies.
@@ -190,7 +161,7 @@ impl Node {
 
     /// Kills containerd and starts it again; pods live on.
     pub fn restart_containerd(&self) -> io::Result<()> {
-        let output = Command::new(script()).args(["restart", "--dir"]).arg(&self.dir).stdin(Stdio::null()).output()?;
+        let output = self.supervised.command("restart").output()?;
         if !output.status.success() {
             return Err(io::Error::other(format!("hack/node restart: {}", String::from_utf8_lossy(&output.stderr))));
         }
@@ -199,21 +170,7 @@ impl Node {
 
     /// Takes the node down and waits until nothing of it is left.
     pub fn down(&mut self) -> io::Result<()> {
-        drop(self.supervisor.stdin.take());
-        let status = self.supervisor.wait()?;
-        if status.success() {
-            fs::remove_dir_all(&self.dir)
-        } else {
-            Err(io::Error::other(format!("hack/node ended with {status}")))
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Closing the pipe is what matters; the supervisor does the rest by itself.
-        drop(self.supervisor.stdin.take());
-        let _ = self.supervisor.wait();
+        self.supervised.down()
     }
 }
 
