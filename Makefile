@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench image youki cluster cluster-down soak gpu presets aarch64 fuzz mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench image youki cluster cluster-down soak gpu presets aarch64 matrix fuzz mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ presets: build ## run real programs under every preset; writes docs/presets.md (
 
 aarch64: setup ## the filters for 64-bit ARM on a kernel for it, in an emulated machine; writes docs/aarch64.md
 	@hack/aarch64
+
+matrix: build ## the attack corpus on other kernels, in emulated machines; writes docs/matrix.md (root; an hour)
+	@hack/matrix
 
 fuzz: setup ## every parser under a fuzzer, for a minute each
 	@hack/fuzz
