@@ -42,6 +42,7 @@ pub struct Install {
 
 /// What can be installed.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, parsed at the start")]
 pub enum What {
     /// The shim, its engine and containerd's handlers, on this node
     #[command(after_long_help = INSTALL)]

@@ -192,22 +192,23 @@ fn through_its_life(rig: &Rig) -> TestResult {
     let second = rig.shim()?;
     space.run(&restricted("new"))?;
     ensure!(rig.running()?.contains(&first) && rig.running()?.contains(&second), "they run {:?}", rig.running()?);
-    (confined("old")?, confined("new")?);
+    let both_confined = || confined("old").and_then(|()| confined("new"));
+    both_confined()?;
 
     // Rollback, with Helm's own.
     rig.cluster.helm(&["rollback", "zerocap", "1", "-n", "zerocap"])?;
     rig.until("the first version again", || Ok(rig.shim()? == first))?;
     rig.done()?;
-    (confined("old")?, confined("new")?);
+    both_confined()?;
 
     killed_in_the_middle(rig, &mut values, &second)?;
-    (confined("old")?, confined("new")?);
+    both_confined()?;
 
     // Uninstall: no pod is stranded. While one runs, everything stays but the note, and the reason can be read.
     values["installer"]["action"] = json!("uninstall");
     rig.apply(&values)?;
     rig.until("the refusal", || Ok(rig.said().contains("ZC1110")))?;
-    (confined("old")?, confined("new")?);
+    both_confined()?;
     ensure!(rig.shim()? == second, "the handlers are gone though pods run");
     ensure!(rig.node("ls /run/zerocap/installed.json")?.is_empty(), "the node still counts as installed");
     space.kubectl(&["delete", "pods", "--all", "--wait"])?;
