@@ -5,7 +5,7 @@ mod common;
 use common::{exec_process, host, pod, sandbox_spec, workload_spec};
 use serde_json::{Value, json};
 use zerocap_annotations::report::State;
-use zerocap_annotations::{Promise, Target, confine};
+use zerocap_annotations::{Confinement, Host, LandlockAbilities, Promise, Target, confine};
 use zerocap_plan::Role;
 
 const EMPTY: [&str; 5] = ["ambient", "bounding", "effective", "inheritable", "permitted"];
@@ -47,6 +47,32 @@ fn init_gets_zero_capabilities_the_launcher_and_a_plan() {
     assert_eq!(confined.expect.min_filters, 2);
     assert_eq!(confined.expect.uid, Some(65532));
     assert!(confined.expect.caps_zero && confined.expect.no_new_privs && confined.expect.own_pid_ns);
+}
+
+/// Kernels that have Landlock, and neither its network rights nor its scopes.
+#[test]
+fn a_domain_keeps_other_processes_out_of_reach_whatever_rights_there_are() {
+    const REFER: u64 = 1 << 13;
+    let spec = workload_spec();
+    let policy = pod(&[]).container_of(&spec).expect("a policy");
+    let on = |abi, fs| {
+        let host = Host { landlock: LandlockAbilities { abi, fs, net: 0, scoped: 0 }, ..host() };
+        confine(&spec, Target::Init, &policy, &host).expect("a confinement")
+    };
+    let open = |confined: &Confinement| {
+        let promises = &confined.report.promises;
+        promises.iter().any(|p| p.promise == Promise::Neighbours && p.reason.contains("memory and open files"))
+    };
+    let second = on(2, 0x3fff);
+    assert!(!open(&second));
+    let domain = second.plan.expect("a plan").landlock.expect("a domain");
+    assert_eq!((domain.handled_fs, domain.handled_net, domain.scoped), (REFER, 0, 0));
+    // Granted everywhere, so that files can be moved.
+    let paths: Vec<_> = domain.paths.iter().map(|rule| (rule.path.as_slice(), rule.access)).collect();
+    assert_eq!(paths, [(&b"/"[..], REFER)]);
+    let first = on(1, 0x1fff);
+    assert!(open(&first));
+    assert_eq!(first.plan.expect("a plan").landlock, None);
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub(super) fn compile(
     ports(policy, host, connect.as_ref(), &mut ruleset);
     scopes(policy, host, facts, target, &mut ruleset);
     files::compile(policy, host, facts, &mut ruleset);
-    if ruleset.handled_fs | ruleset.handled_net | ruleset.scoped == 0 {
+    domain(policy, host, &mut ruleset);
+    if is_empty(&ruleset) {
         return None;
     }
     let tests_connect = ruleset.handled_net & net::CONNECT_TCP != 0;
@@ -103,6 +104,20 @@ fn scopes(policy: &Policy, host: &Host, facts: &Facts<'_>, target: Target<'_>, r
         ruleset.scoped |= scope::SIGNAL;
     }
     ruleset.scoped &= host.landlock.scoped;
+}
+
+/// Processes of a domain cannot trace what is outside it, nor read its memory and open files in /proc. Where the kernel has none of the
+/// rights above, one that is granted everywhere makes a domain all the same. REFER is the one: with ABI 1, which lacks it, every domain
+/// would refuse to move files between directories.
+fn domain(policy: &Policy, host: &Host, ruleset: &mut Landlock) {
+    if policy.platform() && is_empty(ruleset) && host.landlock.fs & fs::REFER != 0 {
+        ruleset.handled_fs = fs::REFER;
+        ruleset.paths.push(rule("/", fs::REFER));
+    }
+}
+
+fn is_empty(ruleset: &Landlock) -> bool {
+    ruleset.handled_fs | ruleset.handled_net | ruleset.scoped == 0
 }
 
 fn rule(path: &str, access: u64) -> PathRule {

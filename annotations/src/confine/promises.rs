@@ -387,6 +387,12 @@ impl View<'_> {
             }
             row.partly("the PID namespace is shared: a process of the same user can read the command line of another container's process, and write its oom_score_adj, autogroup and clear_refs in /proc");
         }
+        if self.handled_fs | self.handled_net | self.scoped == 0 {
+            row.partly(format!(
+                "memory and open files of other processes of the same user can be reached in /proc: Landlock's domains (ABI 2, Linux 5.19) are missing{}",
+                self.found()
+            ));
+        }
         self.other_processes(&mut row);
         row
     }

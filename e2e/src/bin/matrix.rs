@@ -118,7 +118,7 @@ fn rows(world: World, control: &Verdicts, ours: Result<&Verdicts, &str>) -> Vec<
                 Err(error) => (None, Some(error)),
             };
             let said = ours.map(|verdict| format!("{verdict:?}"));
-            let open = OPEN.iter().any(|open| open.name == *name);
+            let open = OPEN.iter().find(|open| open.name == *name).map(|open| open.reason);
             // Only the control can tell that the kernel lacks something: ours may refuse with the same words.
             let result = ours.map_or("no answer", |verdict| if verdict.succeeded() { "through" } else { "refused" });
             rows.push(json!({ "promise": group.promise, "attack": name, "control": word(control.get(*name)),

@@ -39,15 +39,8 @@ impl Shim {
         if own {
             let _ = std::fs::remove_dir_all(&work);
         }
-        result.map_err(|error| match error {
-            EngineError::Failed(words) => {
-                let program = container.engine.program().display();
-                TaskError::unknown(format!(
-                    "{program} did not terminate successfully: exit status 1: {words} path= {}",
-                    log.display()
-                ))
-            }
-            error => super::control::engine_error("OCI runtime checkpoint failed", &error),
+        result.map_err(|error| {
+            super::control::unsuccessful("checkpoint", &container, error, &format!(" path= {}", log.display()))
         })?;
         // No event: the other shims publish none, and containerd tells its clients itself.
         Ok(Empty::default())

@@ -107,7 +107,7 @@ impl Shim {
             .engine
             .update(&container.id, &container.bundle, &resources.value)
             .await
-            .map_err(|error| engine_error("OCI runtime update failed", &error))?;
+            .map_err(|error| unsuccessful("update", &container, error, "\n"))?;
         Ok(Empty::default())
     }
 
@@ -140,6 +140,15 @@ fn kill_error(error: EngineError) -> TaskError {
     } else {
         engine_error("OCI runtime kill failed", &error)
     }
+}
+
+/// An engine that failed where the other shims have no words of their own: they add `rest` to its last ones.
+pub(super) fn unsuccessful(verb: &str, container: &Container, error: EngineError, rest: &str) -> TaskError {
+    let EngineError::Failed(words) = error else {
+        return engine_error(&format!("OCI runtime {verb} failed"), &error);
+    };
+    let program = container.engine.program().display();
+    TaskError::unknown(format!("{program} did not terminate successfully: exit status 1: {words}{rest}"))
 }
 
 /// An engine's error in the words that clients know from the other shims; with a code of ours where it is not the

@@ -13,6 +13,7 @@ scenarios! { "resources":
     both stats_after "statistics after the end, and after the delete";
     both update "new limits, as the kernel then has them";
     both update_created "new limits before the start";
+    both update_refused "limits that the kernel refuses";
 }
 
 /// Names of all fields that are set, with those of the messages in them.
@@ -117,5 +118,13 @@ async fn update_created(run: &Run) -> Outcome {
     run.update("c", r#"{"memory":{"limit":33554432},"pids":{"limit":32}}"#).await;
     limits(run);
     run.start_process("c", "").await;
+    end(run).await
+}
+
+async fn update_refused(run: &Run) -> Outcome {
+    run.run("c", &["sleep", "1000"]).await?;
+    // Less than a millisecond.
+    run.update("c", r#"{"cpu":{"quota":1}}"#).await;
+    limits(run);
     end(run).await
 }
