@@ -227,8 +227,10 @@ impl Daemon {
             let told = judgement.is_none_or(|judgement| self.condition(&mut tracked.pod, &judgement));
             let mut all_told = told;
             for refusal in &refusals {
-                all_told &= self.tell(&tracked.pod, &Refused::start(refusal), refusal.code);
+                let count = |numbers: &mut Numbers| *numbers.refused.entry(refusal.code).or_default() += 1;
+                all_told &= self.tell(&tracked.pod, &Refused::start(refusal), count);
             }
+            all_told &= self.blocked(&tracked.pod);
             if !all_told {
                 let retry = Instant::now() + RETRY;
                 tracked.again = Some(tracked.again.map_or(retry, |again| again.min(retry)));
@@ -293,8 +295,21 @@ impl Daemon {
         }
     }
 
+    /// Tells what the packet fence refused first, for each container and rule. False if something has to be tried again.
+    fn blocked(&mut self, pod: &Pod) -> bool {
+        let mut all_told = true;
+        for container in pod.running() {
+            let Some(refusals) = self.evidences.refusals(pod, container) else { continue };
+            for first in refusals.firsts() {
+                let count = |numbers: &mut Numbers| *numbers.blocked.entry(first.rule.name()).or_default() += 1;
+                all_told &= self.tell(pod, &Refused::by_fence(&container.name, first), count);
+            }
+        }
+        all_told
+    }
+
     /// Tells of a refusal, once. False if it has to be tried again.
-    fn tell(&mut self, pod: &Pod, refused: &Refused, code: &'static str) -> bool {
+    fn tell(&mut self, pod: &Pod, refused: &Refused, count: impl FnOnce(&mut Numbers)) -> bool {
         let name = refused.name(pod);
         match self.budget.take(&name, Instant::now()) {
             Telling::Before => return true,
@@ -308,7 +323,7 @@ impl Daemon {
         let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", pod.metadata.namespace);
         match self.api.create(&path, &event) {
             Ok(()) => {
-                *self.numbers.refused.entry(code).or_default() += 1;
+                count(&mut self.numbers);
                 log::line(Level::Warning, "refused", &refused.record(pod, &self.settings.node));
                 true
             }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use zerocap_node::refusals::Distinct;
 
 use crate::pod::Pod;
 use crate::refusal::Refusal;
@@ -40,6 +41,32 @@ impl Refused {
                 refusal.code
             ),
             fields: json!({ "container": refusal.container, "rule": refusal.code, "message": refusal.sentence }),
+        }
+    }
+
+    /// What the packet fence refused to a container, or would have refused were it not only watching.
+    pub fn by_fence(container: &str, first: &Distinct) -> Self {
+        let permit = first.permit.as_ref().map(|permit| (format!("zerocap.io/{}", permit.knob), &permit.entry));
+        let how = match &permit {
+            Some((knob, entry)) => format!("to permit it, add {entry} to {knob}"),
+            None => "no annotation permits it".to_owned(),
+        };
+        let (reason, what) =
+            if first.refused { ("ZerocapBlocked", "was refused") } else { ("ZerocapWouldBlock", "would be refused") };
+        let rule = first.rule.name();
+        Self {
+            reason,
+            key: format!("{container:?}/{rule}"),
+            note: format!(
+                "container {container}: {} {what} ({}), asked for by a process that calls itself {:?}; {how}",
+                first.destination,
+                first.rule.words(),
+                first.process
+            ),
+            fields: json!({
+                "container": container, "rule": rule, "destination": first.destination, "hook": first.hook,
+                "process": first.process, "permit": permit.map(|(knob, entry)| json!({ "annotation": knob, "entry": entry })),
+            }),
         }
     }
 
@@ -85,6 +112,25 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blocked_destination_comes_with_what_permits_it() {
+        let first = |refused: bool, permit: Value| -> Distinct {
+            serde_json::from_value(json!({
+                "hook": "connect", "destination": "tcp://10.0.0.1:443", "refused": refused, "rule": "egress", "permit": permit,
+                "times": 1, "first": "t", "last": "t", "process": "a\\x1b[31m", "pid": null,
+            }))
+            .unwrap()
+        };
+        let blocked = Refused::by_fence("main", &first(true, json!({ "knob": "egress", "entry": "10.0.0.1:443" })));
+        assert_eq!(blocked.reason, "ZerocapBlocked");
+        assert!(blocked.note.starts_with("container main: tcp://10.0.0.1:443 was refused (egress does not name it)"));
+        assert!(blocked.note.ends_with("to permit it, add 10.0.0.1:443 to zerocap.io/egress"), "{}", blocked.note);
+        assert_eq!(blocked.fields["permit"], json!({ "annotation": "zerocap.io/egress", "entry": "10.0.0.1:443" }));
+        let watched = Refused::by_fence("main", &first(false, json!(null)));
+        assert_eq!((watched.reason, watched.key == blocked.key), ("ZerocapWouldBlock", true));
+        assert!(watched.note.contains("would be refused") && watched.note.ends_with("no annotation permits it"));
+    }
 
     #[test]
     fn the_same_refusal_has_the_same_name() {

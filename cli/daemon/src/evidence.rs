@@ -11,6 +11,7 @@ use serde::Deserialize;
 use zerocap_annotations::report::State;
 use zerocap_annotations::{PodPolicy, Report, Verdict};
 use zerocap_node::NodeError;
+use zerocap_node::refusals::{self, Refusals};
 use zerocap_node::state::{Document, Entry, StateDir, Store};
 
 use crate::pod::{ContainerStatus, Pod};
@@ -107,6 +108,16 @@ impl Evidences {
                 None => Evidence::Missing,
             },
         })
+    }
+
+    /// What the packet fence refused to a container of that pod, as far as it is known.
+    pub fn refusals(&mut self, pod: &Pod, container: &ContainerStatus) -> Option<Refusals> {
+        let id = container.container_id.as_deref()?.strip_prefix(SCHEME)?;
+        let dir = self.store.container(NAMESPACE, id).ok()?;
+        let told: Refusals = dir.read_json(Document::Refusals).ok()??;
+        let identity = self.identity(id, &dir).ok()?;
+        let own = identity.pod == pod.metadata.uid && identity.container == container.name;
+        (own && told.version == refusals::VERSION).then_some(told)
     }
 
     /// A container that zerocap started and that has nothing to enforce has no report. Its pod's frozen policy tells.

@@ -48,6 +48,8 @@ pub struct Numbers {
     pub pods: BTreeMap<&'static str, u64>,
     /// Refused starts by code.
     pub refused: BTreeMap<&'static str, u64>,
+    /// What the packet fence refused, by rule.
+    pub blocked: BTreeMap<&'static str, u64>,
     /// Start times.
     pub starts: Starts,
     /// Events that were not written, since too many were.
@@ -133,6 +135,12 @@ impl Numbers {
             &mut self.refused.iter().map(|(code, count)| (format!("{{code=\"{code}\"}}"), count.to_string())),
         );
         family(
+            "zerocap_blocked_total",
+            "counter",
+            "Rules by which a packet fence refused something: each container and rule of a pod once.",
+            &mut self.blocked.iter().map(|(rule, count)| (format!("{{rule=\"{rule}\"}}"), count.to_string())),
+        );
+        family(
             "zerocap_events_suppressed_total",
             "counter",
             "Events that were not written, since too many were.",
@@ -173,6 +181,7 @@ mod tests {
         numbers.promises.insert(("egress", "kept".into()), 2);
         numbers.pods.insert("True", 1);
         numbers.refused.insert("ZC0209", 3);
+        numbers.blocked.insert("egress", 2);
         for seconds in [0.02, 0.03, 60.0] {
             numbers.starts.add(seconds);
         }
@@ -183,6 +192,7 @@ mod tests {
             "zerocap_container_promises{promise=\"egress\",state=\"kept\"} 2",
             "zerocap_pods{enforced=\"True\"} 1",
             "zerocap_refused_starts_total{code=\"ZC0209\"} 3",
+            "zerocap_blocked_total{rule=\"egress\"} 2",
             "zerocap_start_seconds_bucket{le=\"0.01\"} 0",
             "zerocap_start_seconds_bucket{le=\"0.025\"} 1",
             "zerocap_start_seconds_bucket{le=\"10\"} 2",

@@ -123,3 +123,21 @@ fn an_exception_is_believed_from_the_frozen_policy_only() {
     let main = container("other", "containerd://ghi");
     assert_eq!(evidences.of(&pod(), &main, true), Evidence::Missing, "no exception is for it");
 }
+
+#[test]
+fn refusals_count_for_the_container_that_they_were_told_of() {
+    let told = |spec: &Value, version: u32| {
+        let (dir, mut evidences) = store(&report(&[true]), spec);
+        let refusals = json!({
+            "version": version, "pod": { "namespace": "n", "name": "p", "uid": "the-pod" }, "container": "main", "audit": false,
+            "distinct": [], "forgotten": 0,
+        });
+        let state = Store::at(dir.path()).container(NAMESPACE, "abc").unwrap();
+        state.write_json(Document::Refusals, &refusals).unwrap();
+        evidences.refusals(&pod(), &container("main", "containerd://abc")).is_some()
+    };
+    assert!(told(&spec("container", "the-pod", "main"), 1));
+    assert!(!told(&spec("container", "another-pod", "main"), 1));
+    assert!(!told(&spec("container", "the-pod", "other"), 1));
+    assert!(!told(&spec("container", "the-pod", "main"), 2));
+}

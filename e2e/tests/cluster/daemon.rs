@@ -29,6 +29,7 @@ pub fn add(suite: &mut Suite) {
     suite.add("daemon::sidecar_with_an_exception", exception);
     suite.add("daemon::gate_keeps_unconfined_pods_from_ready", gate);
     suite.add("daemon::refused_start_is_told_once", refused);
+    suite.add("daemon::blocked_destination_is_told_with_what_permits_it", blocked);
     suite.add("daemon::node_labels_by_behaviour", node_labels);
     suite.add("daemon::numbers_and_reports", numbers);
     suite.add("daemon::plugin_of_kubectl", plugin);
@@ -237,6 +238,30 @@ fn refused(cluster: &Cluster) -> TestResult {
         ensure_eq!(mine.len(), 1, "lines in the log");
         ensure!(mine[0]["rule"].as_str().is_some_and(|rule| rule.starts_with("ZC0")), "no rule: {}", mine[0]);
     }
+    Ok(())
+}
+
+/// The proxy's port on another host: Landlock, which knows ports only, lets it pass, and the packet fence refuses it.
+fn blocked(cluster: &Cluster) -> TestResult {
+    let daemon = Daemon::shared(cluster)?;
+    let space = Namespace::new(cluster)?;
+    space.run(&restricted("pod"))?;
+    for port in ["3128", "3128"] {
+        let said = space.kubectl(&["exec", "pod", "--", "nc", "-w", "1", "10.90.0.1", port]);
+        ensure!(said.is_err(), "it was not refused");
+    }
+    space.until(Duration::from_secs(60), "the Event", || Ok(!events(&space, "pod")?.is_empty()))?;
+    let told = events(&space, "pod")?;
+    ensure_eq!(told.len(), 1, "Events");
+    let message = told[0]["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("tcp://10.90.0.1:3128 was refused"), "{message}");
+    ensure!(message.ends_with("add 10.90.0.1:3128 to zerocap.io/egress"), "{message}");
+    ensure!(space.story("pod").contains("ZerocapBlocked"), "kubectl describe does not show it");
+    let uid = space.kubectl(&["get", "pod", "pod", "-ojsonpath={.metadata.uid}"])?;
+    let lines = daemon.lines()?;
+    let mine: Vec<_> = lines.iter().filter(|line| line["msg"] == "refused" && line["pod-uid"] == uid).collect();
+    ensure_eq!(mine.len(), 1, "lines in the log");
+    ensure_eq!(mine[0]["permit"]["entry"], "10.90.0.1:3128", "what would permit it");
     Ok(())
 }
 

@@ -92,6 +92,15 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// The knob, or the promise where no knob permits it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Listen => "listen",
+            Self::Protocols => "protocols",
+        }
+    }
+
     /// In a few words.
     pub const fn words(self) -> &'static str {
         match self {
@@ -116,6 +125,13 @@ impl Refusals {
     /// Nothing yet.
     pub fn new(pod: Pod, container: String, audit: bool) -> Self {
         Self { version: VERSION, pod, container, audit, distinct: Vec::new(), forgotten: 0 }
+    }
+
+    /// What was refused first by each rule.
+    pub fn firsts(&self) -> impl Iterator<Item = &Distinct> {
+        [Rule::Egress, Rule::Listen, Rule::Protocols]
+            .into_iter()
+            .filter_map(|rule| self.distinct.iter().filter(|it| it.rule == rule).min_by(|a, b| a.first.cmp(&b.first)))
     }
 
     /// Takes one in, which happened `at`. Returns it if it is a new one.
@@ -297,6 +313,17 @@ mod tests {
         assert_eq!((refusals.distinct.len(), refusals.forgotten), (MAX_DISTINCT, 1001 - MAX_DISTINCT as u64));
         assert!(refusals.distinct.iter().any(|it| it.destination == "tcp://10.0.0.9:9" && it.times == 1000));
         assert!(serde_json::to_vec(&refusals).expect("JSON").len() < 64 * 1024);
+    }
+
+    #[test]
+    fn the_first_of_each_rule() {
+        let mut refusals = empty(false);
+        for (at, port) in [("3", 3), ("1", 1), ("2", 2)] {
+            refusals.add(&refusal(Hook::Connect, "10.0.0.1", port, b"x"), at.into());
+        }
+        refusals.add(&refusal(Hook::Bind, "0.0.0.0", 80, b"x"), "4".into());
+        let firsts: Vec<_> = refusals.firsts().map(|it| (it.rule.name(), it.destination.as_str())).collect();
+        assert_eq!(firsts, [("egress", "tcp://10.0.0.1:1"), ("listen", "tcp://0.0.0.0:80")]);
     }
 
     #[test]
