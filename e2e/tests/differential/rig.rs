@@ -100,6 +100,11 @@ fn event_text(event: &Any) -> Result<String, String> {
     }
 }
 
+/// What the names of all cgroups of a run begin with.
+fn group_prefix(dir: &Path) -> String {
+    format!("/differential/{}-", dir.file_name().unwrap_or_default().to_string_lossy())
+}
+
 impl Run {
     /// Starts a shim, with the bundle of a container `c` that sleeps.
     pub async fn start(shim: Shim, engine: &'static str) -> Result<Self, String> {
@@ -116,6 +121,7 @@ impl Run {
         let mut trace = Trace::new(&dir.display().to_string());
         let program = engine_path(engine);
         trace.hide(&program, "ENGINE");
+        trace.hide(&group_prefix(&dir), "GROUP-");
         let mut run = Self {
             shim,
             engine,
@@ -168,7 +174,7 @@ impl Run {
 
     /// The cgroup of `id` in every hierarchy.
     pub fn cgroup_of(&self, id: &str) -> String {
-        format!("/differential/{}-{id}", self.dir.file_name().unwrap_or_default().to_string_lossy())
+        format!("{}{id}", group_prefix(&self.dir))
     }
 
     /// Writes the bundle of a container that runs `args`.
