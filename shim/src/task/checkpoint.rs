@@ -8,7 +8,6 @@ use containerd_shim::protos::protobuf::Message;
 use containerd_shim::protos::shim::oci::CheckpointOptions;
 
 use super::Shim;
-use crate::engine::EngineError;
 use crate::status::{TaskError, TaskResult};
 
 /// Where criu works, in the bundle, unless the options say otherwise.
