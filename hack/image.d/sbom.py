@@ -70,7 +70,8 @@ def spdx(digest, machines):
         checksum = sums.get((package["name"], package["version"]))
         entry = {
             "SPDXID": reference(package), "name": package["name"], "versionInfo": package["version"], "filesAnalyzed": False,
-            "downloadLocation": f"https://crates.io/crates/{package['name']}/{package['version']}" if checksum else "NOASSERTION",
+            # Which package it is, the purl below says; where it came from is the builder's own configuration.
+            "downloadLocation": "NOASSERTION",
             # Old crates write `MIT/Apache-2.0`.
             "licenseDeclared": (package["license"] or "NOASSERTION").replace("/", " OR "),
             "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
