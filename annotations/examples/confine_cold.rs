@@ -4,13 +4,15 @@
 //! prints the median; it fails where that is over the budget of 300 µs. With `seccomp-deny` and `seccomp-allow` a filter has to
 //! be compiled, which has no budget: it is printed beside.
 
+#[path = "../tests/host/mod.rs"]
+mod host;
+
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use host::host;
 use serde_json::Value;
-use zerocap_annotations::{
-    EngineTraits, Floor, Host, HostArch, LandlockAbilities, PacketFence, PodPolicy, Target, confine,
-};
+use zerocap_annotations::{Floor, PodPolicy, Target, confine};
 
 const SPEC: &str = include_str!("../tests/data/workload.json");
 const BUDGET_US: u128 = 300;
@@ -25,15 +27,7 @@ fn once(names: bool) -> Result<(u128, u128), Box<dyn std::error::Error>> {
         spec["annotations"]["zerocap.io/seccomp-deny"] = "mkdir,mkdirat".into();
         spec["annotations"]["zerocap.io/seccomp-allow"] = "ptrace".into();
     }
-    let host = Host {
-        kernel: "6.18.0".into(),
-        landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
-        packet_fence: PacketFence::works(),
-        arch: HostArch::X86_64,
-        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
-        launcher_dir: "/run/zerocap/launcher".into(),
-        files_dir: "/run/zerocap/files".into(),
-    };
+    let host = host();
     let start = Instant::now();
     let policy = PodPolicy::from_sandbox(&spec, &Floor::none())?.container_of(&spec)?;
     let policy_us = start.elapsed().as_micros();

@@ -3,13 +3,17 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod generate;
+#[path = "../host/mod.rs"]
+mod host;
 pub mod meaning;
 pub mod snapshot;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use zerocap_annotations::{EngineTraits, Floor, Host, HostArch, LandlockAbilities, PacketFence, PodPolicy};
+use zerocap_annotations::{EngineTraits, Floor, Host, PodPolicy};
+
+pub use host::host;
 
 /// The config.json of a restricted pod's container, as containerd 2.1 wrote it.
 pub fn workload_spec() -> Value {
@@ -26,19 +30,6 @@ pub fn exec_process(spec: &Value, args: &[&str]) -> Value {
     let mut process = spec["process"].clone();
     process["args"] = args.into();
     process
-}
-
-/// Landlock ABI 7, runc.
-pub fn host() -> Host {
-    Host {
-        kernel: "6.18.0".into(),
-        landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
-        packet_fence: PacketFence::works(),
-        arch: HostArch::X86_64,
-        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
-        launcher_dir: "/run/zerocap/launcher".into(),
-        files_dir: "/run/zerocap/files".into(),
-    }
 }
 
 /// Calls that an engine makes under `linux.seccomp`: two that platform mode refuses, and two that it does not.

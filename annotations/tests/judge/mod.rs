@@ -1,21 +1,11 @@
 //! What must hold for any bytes: asked by the fuzzers, and of their corpus by tests/corpus.rs.
 
-use serde_json::Value;
-use zerocap_annotations::{
-    EngineTraits, Floor, Host, HostArch, LandlockAbilities, PacketFence, PodPolicy, Target, code, confine,
-};
+#[path = "../host/mod.rs"]
+mod host;
 
-fn host() -> Host {
-    Host {
-        kernel: "6.18.0".into(),
-        landlock: LandlockAbilities { abi: 7, fs: 0xffff, net: 3, scoped: 3 },
-        packet_fence: PacketFence::works(),
-        arch: HostArch::X86_64,
-        engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
-        launcher_dir: "/run/zerocap/launcher".into(),
-        files_dir: "/run/zerocap/files".into(),
-    }
-}
+use host::host;
+use serde_json::Value;
+use zerocap_annotations::{Floor, PodPolicy, Target, code, confine};
 
 /// Any bytes as a config.json are no JSON, or refused with a known code, or confined without a capability. Returns
 /// whether they were confined.

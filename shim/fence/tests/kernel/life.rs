@@ -31,7 +31,7 @@ fn groups_below_are_inside_and_processes_that_leave_take_their_sockets_with_them
     let _server = room.outside_serves(
         "s = socket.socket(); s.bind(('10.77.0.2', 443)); s.listen(9); print('ready', flush=True)\nwhile True: s.accept()",
     );
-    let group = format!("{}{}", mount(), room.path);
+    let group = format!("{}{}", mount(), room.path());
     let results = room.run(&format!(
         r#"
 os.mkdir("{group}/below")
@@ -103,7 +103,7 @@ fn a_process_elsewhere_and_a_fence_that_was_taken_off_are_noticed() {
     let mut child = Command::new("sleep").arg("100").spawn().expect("sleep runs");
     let pid = child.id().cast_signed();
     let elsewhere = attached.holds(&room.tree, pid).expect_err("it is not inside").to_string();
-    assert!(elsewhere.contains(&room.path), "{elsewhere}");
+    assert!(elsewhere.contains(room.path()), "{elsewhere}");
     room.group().enter(pid).expect("root may move it");
     attached.holds(&room.tree, pid).expect("it is inside");
     foreign::detach(room.group(), foreign::CONNECT4, room.ids[0]).expect("root may detach");

@@ -3,7 +3,7 @@
 use zerocap_fence::{FenceError, Tree};
 
 use crate::foreign::{self, CONNECT4, SENDMSG4};
-use crate::room::{Room, expect, possible, rules};
+use crate::room::{Made, Room, expect, possible, rules};
 
 const SERVICE: [u8; 4] = [10, 96, 0, 10];
 const BACK_END: [u8; 4] = [10, 77, 0, 2];
@@ -36,7 +36,7 @@ fn a_service_is_judged_as_it_was_asked_for_where_a_group_above_rewrites() {
     }
     let tree = Tree::open().expect("the tree was found before");
     let parent = format!("/zerocap.test.{}.services", std::process::id());
-    let above = tree.make(&parent).expect("a group can be made");
+    let (_made, above) = Made::new(&tree, parent.clone());
     for (hook, from, to) in [(CONNECT4, 443, 4443), (SENDMSG4, 53, 5353)] {
         let rewrite = foreign::rewriter((SERVICE, from), (BACK_END, to));
         foreign::attach(&above, hook, &rewrite, 2).expect("root may attach");
@@ -45,8 +45,6 @@ fn a_service_is_judged_as_it_was_asked_for_where_a_group_above_rewrites() {
         Room::below(&parent, &rules(&["tcp 10.96.0.10 443", "udp 10.96.0.10 53"])).expect("it was possible before");
     let _servers = room.outside_serves(ECHO);
     expect(&room.run(ASK), &EXPECTED);
-    drop(room);
-    tree.remove(&parent).expect("it is empty");
 }
 
 #[test]
@@ -82,7 +80,7 @@ fn a_group_above_that_excludes_programs_or_would_lose_its_own_is_refused_by_name
     let tree = Tree::open().expect("the tree was found before");
     for (flags, how) in [(0, "exclusively"), (1, "so that ours would switch it off")] {
         let parent = format!("/zerocap.test.{}.flags{flags}", std::process::id());
-        let above = tree.make(&parent).expect("a group can be made");
+        let (_made, above) = Made::new(&tree, parent.clone());
         foreign::attach(&above, CONNECT4, &foreign::allow(), flags).expect("root may attach");
         let group = tree.make(&format!("{parent}/container")).expect("a group can be made");
         let loaded = zerocap_fence::Loaded::new(&rules(&[])).expect("the fence loads");
@@ -94,7 +92,5 @@ fn a_group_above_that_excludes_programs_or_would_lose_its_own_is_refused_by_name
             other => panic!("{other:?}"),
         }
         assert_eq!(foreign::programs_on(&group, CONNECT4), before, "nothing was attached");
-        drop(group);
-        tree.remove(&parent).expect("it is empty");
     }
 }

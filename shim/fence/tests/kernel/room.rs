@@ -80,10 +80,32 @@ impl Net {
     }
 }
 
+/// A cgroup that a test made. It goes with the value and with all that is below it, also where the test panics.
+pub struct Made(String);
+
+impl Made {
+    pub fn new(tree: &Tree, path: String) -> (Self, Group) {
+        let group = tree.make(&path).expect("a group can be made");
+        (Self(path), group)
+    }
+
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let gone = Tree::open().and_then(|tree| tree.remove(&self.0));
+        // One panic is enough.
+        assert!(gone.is_ok() || std::thread::panicking(), "{}: {gone:?}", self.0);
+    }
+}
+
 /// The whole arrangement. The inside has 10.77.0.1 and fd77::1, the outside .2 to .4 of both.
 pub struct Room {
     pub tree: Tree,
-    pub path: String,
+    made: Made,
     pub ids: Vec<u32>,
     pub loaded: Loaded,
     inside: Net,
@@ -108,7 +130,7 @@ impl Room {
         let tree = Tree::open().expect("the tree was found before");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = format!("{parent}/zerocap.test.{}.{number}", std::process::id());
-        let group = tree.make(&path).expect("a group can be made");
+        let (made, group) = Made::new(&tree, path);
         let loaded = Loaded::new(rules).expect("the fence loads");
         let ids = loaded.attach(&tree, &group).expect("the fence can be attached");
         let (inside, outside) = (Net::new(), Net::new());
@@ -123,11 +145,15 @@ impl Room {
              ip link set eth0 up",
         );
         let wire = observe(&outside.path());
-        Some(Self { tree, path, ids, loaded, inside, outside, wire })
+        Some(Self { tree, made, ids, loaded, inside, outside, wire })
+    }
+
+    pub fn path(&self) -> &str {
+        self.made.path()
     }
 
     pub fn group(&self) -> Group {
-        self.tree.group(&self.path).expect("the group is there")
+        self.tree.group(self.path()).expect("the group is there")
     }
 
     pub fn attached(&self) -> Attached {
@@ -135,7 +161,7 @@ impl Room {
     }
 
     fn fenced(&self, script: &str) -> Command {
-        let procs = format!("{}{}/cgroup.procs", mount(), self.path);
+        let procs = format!("{}{}/cgroup.procs", mount(), self.path());
         let enter = format!("echo $$ > {procs}; exec python3 -c \"$1\"");
         self.inside.command(&["sh", "-ec", &enter, "sh", &format!("{PRELUDE}{script}")])
     }
@@ -190,12 +216,6 @@ impl Room {
     /// Whether TCP or UDP packets to that port came out since the last look.
     pub fn saw_port(&self, port: u16) -> bool {
         self.frames().iter().any(|frame| goes_to(frame) == Some(port))
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.tree.remove(&self.path).expect("the group can be removed");
     }
 }
 
