@@ -12,6 +12,7 @@ const SHOW: [&str; 2] = ["cat", "/proc/self/status"];
 pub fn add(suite: &mut Suite) {
     suite.each("confined::init", &ENGINES, init);
     suite.each("confined::second_encoding", &["zerocap-runtimepath"], init);
+    suite.each("confined::second_encoding_exec", &["zerocap-runtimepath"], exec);
     suite.each("confined::engine_chosen_by_itself", &["zerocap"], init);
     suite.each("confined::by_the_handler_alone", &["zerocap-platform"], by_the_handler_alone);
     suite.each("confined::exec", &ENGINES, exec);
