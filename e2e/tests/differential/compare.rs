@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::allowed::{self, Allowed};
 use crate::page;
 use crate::rig::{BASE, Run, Shim, engine_path};
-use crate::scenarios::{self, Scenario};
+use crate::scenarios::{self, Scenario, checkpoints};
 use crate::trace;
 use crate::{faults, restore, soak};
 
@@ -44,13 +44,20 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             move || allowed::check(&allowed).map_err(Failed::from)
         }),
     ];
+    let mut skipped = Vec::new();
     for scenario in scenarios::all() {
         let scenario = Arc::new(scenario);
         for engine in ENGINES {
+            let cannot = scenario.criu.then(|| checkpoints::obstacle(engine)).flatten();
             let (scenario, allowed, used) = (scenario.clone(), allowed.clone(), used.clone());
-            trials.push(Trial::test(format!("{}::{engine}", scenario.name), move || {
+            let name = format!("{}::{engine}", scenario.name);
+            if let Some(reason) = cannot {
+                skipped.push(format!("skipped, {reason}: {name}"));
+            }
+            let trial = Trial::test(name, move || {
                 repeatedly(&scenario, engine, || same(&scenario, engine, &allowed, &used)).map_err(Failed::from)
-            }));
+            });
+            trials.push(trial.with_ignored_flag(cannot.is_some()));
         }
     }
     for engine in ENGINES {
@@ -73,6 +80,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let mut conclusion = libtest_mimic::run(arguments, trials);
+    if whole {
+        skipped.iter().for_each(|line| println!("{line}"));
+    }
     if whole && !conclusion.has_failed() {
         let used = used.lock().unwrap_or_else(PoisonError::into_inner);
         for (difference, _) in allowed.iter().zip(used.iter()).filter(|(_, used)| !**used) {

@@ -13,22 +13,25 @@ use super::{Outcome, scenarios};
 use crate::rig::{Run, engine_path, until};
 
 scenarios! { "checkpoints":
-    plain taken "a checkpoint of a created and of a running container, which goes on, then one that ends it";
+    criu taken "a checkpoint of a created and of a running container, which goes on, then one that ends it";
     plain impossible "a checkpoint where none can be written";
-    plain nowhere "restore from a checkpoint that is not there";
-    plain announced "every call on a container that is to be restored, before its start";
-    plain restored "a container goes on where its checkpoint was taken, with its streams, and lives on as any other";
-    plain with_terminal "the same with a terminal";
-    plain work_path "CriuWorkPath: where criu leaves its log";
+    criu nowhere "restore from a checkpoint that is not there";
+    criu announced "every call on a container that is to be restored, before its start";
+    criu restored "a container goes on where its checkpoint was taken, with its streams, and lives on as any other";
+    criu with_terminal "the same with a terminal";
+    criu work_path "CriuWorkPath: where criu leaves its log";
 }
 
-/// Whether the reference can restore here: it gives every engine words that only runc knows.
-fn cannot_restore(run: &Run) -> bool {
-    let missing = run.engine != "runc" || !Path::new(&engine_path("criu")).exists();
-    if missing {
-        run.note("not with this engine");
+/// Why the reference cannot checkpoint or restore here, if it cannot.
+pub fn obstacle(engine: &str) -> Option<&'static str> {
+    if engine != "runc" {
+        // crun forgets a container with its checkpoint, so that the reference cannot delete it.
+        Some("containerd's shim checkpoints and restores by what only runc does")
+    } else if !Path::new(&engine_path("criu")).exists() {
+        Some("there is no criu")
+    } else {
+        None
     }
-    missing
 }
 
 /// criu reads the limits of other users' processes only where it has CAP_SYS_RESOURCE, which root may lack here.
@@ -80,11 +83,6 @@ pub async fn counts_on(run: &Run) -> Outcome {
 }
 
 async fn taken(run: &Run) -> Outcome {
-    if run.engine == "crun" {
-        // It forgets a container with its checkpoint, and the reference then cannot delete it.
-        run.note("not with this engine");
-        return Ok(());
-    }
     let image = |name: &str| run.dir.join(name).display().to_string();
     run.bundle("c", &["sh", "-c", COUNTS], as_root)?;
     let mut request = run.request("c");
@@ -117,9 +115,6 @@ async fn impossible(run: &Run) -> Outcome {
 }
 
 async fn nowhere(run: &Run) -> Outcome {
-    if cannot_restore(run) {
-        return Ok(());
-    }
     let request = CreateTaskRequest { checkpoint: run.dir.join("nothing").display().to_string(), ..run.request("c") };
     run.create_with(request).await;
     run.state("c", "").await;
@@ -130,9 +125,6 @@ async fn nowhere(run: &Run) -> Outcome {
 }
 
 async fn announced(run: &Run) -> Outcome {
-    if cannot_restore(run) {
-        return Ok(());
-    }
     let checkpoint = run.dir.join("nothing").display().to_string();
     run.create_with(CreateTaskRequest { checkpoint, ..run.request("c") }).await;
     run.pause("c").await;
@@ -150,9 +142,6 @@ async fn announced(run: &Run) -> Outcome {
 }
 
 async fn restored(run: &Run) -> Outcome {
-    if cannot_restore(run) {
-        return Ok(());
-    }
     let (input, out) = (fifo(run, "in")?, fifo(run, "out")?);
     let (mut told, heard) = (writer(&input)?, writer(&out)?);
     let streams = |request: &mut CreateTaskRequest| {
@@ -206,9 +195,6 @@ async fn answers(run: &Run, told: &mut fs::File, heard: fs::File) -> Outcome {
 }
 
 async fn with_terminal(run: &Run) -> Outcome {
-    if cannot_restore(run) {
-        return Ok(());
-    }
     let (input, out) = (fifo(run, "in")?, fifo(run, "out")?);
     let (mut told, heard) = (writer(&input)?, writer(&out)?);
     let terminal = |request: &mut CreateTaskRequest| {
@@ -228,9 +214,6 @@ async fn with_terminal(run: &Run) -> Outcome {
 }
 
 async fn work_path(run: &Run) -> Outcome {
-    if cannot_restore(run) {
-        return Ok(());
-    }
     let streams = quiet(run)?;
     let image = take(run, &streams).await?;
     let work = run.dir.join("work");

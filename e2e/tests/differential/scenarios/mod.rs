@@ -27,10 +27,13 @@ pub struct Scenario {
     pub about: &'static str,
     /// Whether a confined container behaves the same.
     pub confined: bool,
+    /// Whether it takes criu, and so an engine with which the reference can use it.
+    pub criu: bool,
     pub body: Body,
 }
 
-/// Lists functions as scenarios. `plain` ones are not run confined: what they do is refused or changed there by design.
+/// Lists functions as scenarios. `plain` ones and those with criu are not run confined: what they do is refused or changed there by
+/// design.
 macro_rules! scenarios {
     ($group:literal: $($kind:ident $name:ident $about:literal;)*) => {
         pub fn all() -> Vec<super::Scenario> {
@@ -38,6 +41,7 @@ macro_rules! scenarios {
                 name: concat!($group, "::", stringify!($name)),
                 about: $about,
                 confined: stringify!($kind) == "both",
+                criu: stringify!($kind) == "criu",
                 body: |run| Box::pin($name(run)),
             }),*]
         }
