@@ -2,6 +2,7 @@
 //! do the same with the real one.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -358,7 +359,7 @@ fn a_pod_without_the_machine_in_sight_installs_nothing() {
 #[test]
 fn who_does_not_see_every_process_removes_nothing() {
     if !rustix::process::geteuid().is_root() {
-        println!("SKIPPED: it takes root to become somebody else");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: it takes root to become somebody else");
         return;
     }
     let rig = Rig::new("config.toml", V3);

@@ -31,7 +31,7 @@ pub fn root() -> bool {
 /// Says that a test needs root, where it is missing.
 pub fn needs_root() -> Option<()> {
     if !root() {
-        println!("SKIPPED: becoming another user needs root");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: becoming another user needs root");
     }
     root().then_some(())
 }

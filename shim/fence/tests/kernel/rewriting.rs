@@ -3,7 +3,7 @@
 use zerocap_fence::{FenceError, Tree};
 
 use crate::foreign::{self, CONNECT4, SENDMSG4};
-use crate::room::{Made, Room, expect, possible, rules};
+use crate::room::{Made, Room, expect, possible, rules, skip};
 
 const SERVICE: [u8; 4] = [10, 96, 0, 10];
 const BACK_END: [u8; 4] = [10, 77, 0, 2];
@@ -50,7 +50,7 @@ fn a_service_is_judged_as_it_was_asked_for_where_a_group_above_rewrites() {
 #[test]
 fn a_service_is_judged_as_it_was_asked_for_where_the_pods_network_translates() {
     if std::process::Command::new("nft").arg("--version").output().is_err() {
-        println!("SKIPPED: there is no nft");
+        skip("there is no nft");
         return;
     }
     let Some(room) = Room::new(&rules(&["tcp 10.96.0.10 443", "udp 10.96.0.10 53", "tcp 10.77.0.4 443"])) else {
@@ -62,11 +62,14 @@ fn a_service_is_judged_as_it_was_asked_for_where_the_pods_network_translates() {
     );
     room.shell_inside(
         "nft -f - <<'EOT'\n\
-         table ip nat { chain output { type nat hook output priority -100;\n\
+         table ip nat {\n\
+         chain output {\n\
+         type nat hook output priority -100\n\
          ip daddr 10.96.0.10 tcp dport 443 dnat to 10.77.0.2:4443\n\
          ip daddr 10.96.0.10 udp dport 53 dnat to 10.77.0.2:5353\n\
          ip daddr 10.77.0.4 tcp dport 443 redirect to :15001\n\
-         } }\nEOT",
+         }\n\
+         }\nEOT",
     );
     expect(&room.run(ASK), &EXPECTED);
     expect(&room.run("t('mesh', lambda: tcp('10.77.0.4', 443).recv(9) != b'hello' and 'odd' or None)"), &["mesh ok"]);
