@@ -33,9 +33,11 @@ pub(super) struct Naming(Mutex<Phase>);
 enum Phase {
     /// The network namespace is not known yet: the engine makes it.
     Waiting(Box<Plan>),
-    Starting(JoinHandle<Result<JoinHandle<()>, ZcError>>),
+    Starting(Guarded<Result<Guarded<()>, ZcError>>),
     /// The task holds the names; with it they end.
-    Running(JoinHandle<()>),
+    Running {
+        _holds: Guarded<()>,
+    },
     Over,
 }
 
@@ -54,35 +56,29 @@ impl Naming {
     /// Begins at once where the container joins a network namespace that is there.
     pub(super) fn new(plan: Plan, netns: Option<PathBuf>) -> Self {
         Self(Mutex::new(match netns {
-            Some(netns) => Phase::Starting(tokio::spawn(plan.run(netns))),
+            Some(netns) => Phase::Starting(Guarded::spawn(plan.run(netns))),
             None => Phase::Waiting(Box::new(plan)),
         }))
     }
 
     /// Waits until every name is resolved and everything is in place. `pid`: the container's first process.
     pub(super) async fn ready(&self, pid: i32) -> Result<(), ZcError> {
-        let starting = match std::mem::replace(&mut *self.phase(), Phase::Over) {
-            Phase::Waiting(plan) => tokio::spawn(plan.run(format!("/proc/{pid}/ns/net").into())),
+        let mut starting = match std::mem::replace(&mut *self.phase(), Phase::Over) {
+            Phase::Waiting(plan) => Guarded::spawn(plan.run(format!("/proc/{pid}/ns/net").into())),
             Phase::Starting(starting) => starting,
-            phase @ (Phase::Running(_) | Phase::Over) => {
+            phase @ (Phase::Running { .. } | Phase::Over) => {
                 *self.phase() = phase;
                 return Ok(());
             }
         };
-        // Aborted with the future, should nobody wait any longer.
-        let mut starting = Guarded(starting);
         let running = (&mut starting.0).await.map_err(|_| failed(code::names::RESPONDER, "the resolver ended"))??;
-        *self.phase() = Phase::Running(running);
+        *self.phase() = Phase::Running { _holds: running };
         Ok(())
     }
 
     /// Ends it: nothing is resolved or answered any more.
     pub(super) fn end(&self) {
-        match std::mem::replace(&mut *self.phase(), Phase::Over) {
-            Phase::Starting(task) => task.abort(),
-            Phase::Running(task) => task.abort(),
-            Phase::Waiting(_) | Phase::Over => {}
-        }
+        *self.phase() = Phase::Over;
     }
 
     fn phase(&self) -> std::sync::MutexGuard<'_, Phase> {
@@ -90,13 +86,14 @@ impl Naming {
     }
 }
 
-impl Drop for Naming {
-    fn drop(&mut self) {
-        self.end();
+/// A task that ends with this value, also where it is the result of another task that nobody asked for.
+struct Guarded<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Guarded<T> {
+    fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
     }
 }
-
-struct Guarded<T>(JoinHandle<T>);
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
@@ -105,7 +102,7 @@ impl<T> Drop for Guarded<T> {
 }
 
 impl Plan {
-    async fn run(self, netns: PathBuf) -> Result<JoinHandle<()>, ZcError> {
+    async fn run(self, netns: PathBuf) -> Result<Guarded<()>, ZcError> {
         let Self { wanted, resolv_conf, files, permits, state } = self;
         let open = || Netns::open(&netns).map_err(|error| refused(StartError::Netns(error)));
         let (of_resolver, of_responder) = (open()?, open()?);
@@ -131,7 +128,7 @@ impl Plan {
         let names = Names::start(setup).await.map_err(refused)?;
         files.write_resolv_conf(&names.resolv_conf())?;
         files.write_hosts(&names.hosts())?;
-        Ok(tokio::spawn(keep(names, files, state)))
+        Ok(Guarded::spawn(keep(names, files, state)))
     }
 }
 
@@ -215,4 +212,36 @@ fn refused(error: StartError) -> ZcError {
         StartError::Gate { .. } => (code::names::TABLE, "write fewer names or ports in egress"),
     };
     ZcError::new(code, format!("egress: {error}"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A container can be given up when its names are resolved and nobody has asked for them yet.
+    #[tokio::test]
+    async fn what_was_begun_ends_with_the_container_in_every_phase() {
+        for waited_for in [false, true] {
+            let (held, ended) = oneshot::channel::<()>();
+            let keep = async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            };
+            let (begun, has_begun) = oneshot::channel();
+            let starting = Guarded::spawn(async move {
+                let running = Guarded::spawn(keep);
+                begun.send(()).unwrap();
+                Ok(running)
+            });
+            let naming = Naming(Mutex::new(Phase::Starting(starting)));
+            has_begun.await.unwrap();
+            if waited_for {
+                naming.ready(1).await.unwrap();
+            }
+            tokio::task::yield_now().await;
+            naming.end();
+            let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+            assert!(ended.expect("somebody still holds the names").is_err());
+        }
+    }
 }
