@@ -32,6 +32,9 @@ struct attack {
     void (*run)(const struct world *);
 };
 
+// So many ways through are enough for a sweep: the kernel looks for a module for each that it lacks, which takes its time.
+enum { ENOUGH = 4 };
+
 // An attack ends with one of these. A death by signal counts as refused.
 _Noreturn void succeeded(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void refused(const char *call);  // by errno

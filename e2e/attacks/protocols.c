@@ -78,7 +78,8 @@ static void families(const struct world *w) {
                 int fd = socket(family, type, protocol);
                 if (fd < 0) continue;
                 close(fd);
-                if (count++ < 8) snprintf(found + strlen(found), sizeof found - strlen(found), " %d/%d/%d", family, type, protocol);
+                snprintf(found + strlen(found), sizeof found - strlen(found), " %d/%d/%d", family, type, protocol);
+                if (++count == ENOUGH) succeeded("%d combinations:%s", count, found);
             }
     }
     errno = EACCES;

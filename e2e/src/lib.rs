@@ -15,6 +15,7 @@ pub mod pod;
 pub mod process;
 pub mod stream;
 mod supervised;
+pub mod task;
 pub mod verdict;
 
 pub use node::Node;

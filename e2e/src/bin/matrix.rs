@@ -118,11 +118,16 @@ fn rows(world: World, control: &Verdicts, ours: Result<&Verdicts, &str>) -> Vec<
                 Err(error) => (None, Some(error)),
             };
             let said = ours.map(|verdict| format!("{verdict:?}"));
+            let control_said = control.get(*name).map(|verdict| format!("{verdict:?}"));
             let open = OPEN.iter().find(|open| open.name == *name).map(|open| open.reason);
             // Only the control can tell that the kernel lacks something: ours may refuse with the same words.
-            let result = ours.map_or("no answer", |verdict| if verdict.succeeded() { "through" } else { "refused" });
+            let result = ours.map_or("no answer", |verdict| match verdict {
+                Verdict::Succeeded(_) => "through",
+                verdict if verdict.says_nothing() => "untried",
+                _ => "refused",
+            });
             rows.push(json!({ "promise": group.promise, "attack": name, "control": word(control.get(*name)),
-                "ours": result, "said": said, "error": error, "open": open }));
+                "control_said": control_said, "ours": result, "said": said, "error": error, "open": open }));
         }
     }
     rows

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::rig::Shim;
+use zerocap_e2e::task::Shim;
 
 /// The list, with a reason for each.
 const LIST: &str = include_str!("allowed.toml");

@@ -1,7 +1,5 @@
 //! Runs every scenario under both shims and compares what they saw.
 
-use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +7,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::allowed::{self, Allowed};
 use crate::page;
-use crate::rig::{BASE, Run, Shim, engine_path};
 use crate::scenarios::{self, Scenario, checkpoints};
-use crate::trace;
 use crate::{faults, restore, soak};
+use zerocap_e2e::task::trace;
+use zerocap_e2e::task::{self, BASE, Run, Shim};
 
 const ENGINES: [&str; 2] = ["runc", "crun"];
 /// How often a scenario is run before a difference counts.
@@ -28,7 +26,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     if !arguments.list
-        && let Err(error) = prepare()
+        && let Err(error) = task::prepare()
     {
         eprintln!("cannot prepare {BASE}: {error}");
         return ExitCode::FAILURE;
@@ -91,15 +89,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     }
     conclusion.exit_code()
-}
-
-fn prepare() -> std::io::Result<()> {
-    fs::create_dir_all(BASE)?;
-    let busybox = Path::new(BASE).join("busybox");
-    if !busybox.exists() {
-        fs::copy(engine_path("busybox"), &busybox)?;
-    }
-    Ok(())
 }
 
 fn one(scenario: &Scenario, shim: Shim, engine: &'static str) -> Result<Vec<String>, String> {

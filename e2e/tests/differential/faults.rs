@@ -11,7 +11,7 @@ use containerd_shim_protos::api::{CreateTaskRequest, Mount};
 use containerd_shim_protos::protobuf::MessageField;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::rig::{self, Run, Shim, engine_path, until};
+use zerocap_e2e::task::{self, Run, Shim, engine_path, until};
 
 type Outcome = Result<(), String>;
 
@@ -81,8 +81,8 @@ async fn killed(shim: Shim, engine: &'static str) -> Outcome {
             life = life(&run) => life.map_err(|error| told(&error))?,
             () = tokio::time::sleep(delay) => {}
         }
-        rig::kill(run.shim_pid());
-        until("the shim's end", || !rig::alive(run.shim_pid())).await?;
+        task::kill(run.shim_pid());
+        until("the shim's end", || !task::alive(run.shim_pid())).await?;
         if shim == Shim::Confined {
             confined(&run).map_err(|error| told(&error))?;
         }
@@ -247,7 +247,7 @@ async fn bundle_full(shim: Shim, engine: &'static str) -> Outcome {
     {
         let disk = Full::mount(&bundle)?;
         // Its root file system comes as a mount, as containerd's do.
-        let config = crate::spec::container(&["sleep", "1000"], &run.cgroup_of("full"));
+        let config = zerocap_e2e::task::spec::container(&["sleep", "1000"], &run.cgroup_of("full"));
         fs::write(bundle.join("config.json"), run.annotated(config).to_string()).map_err(|e| e.to_string())?;
         fs::create_dir(bundle.join("rootfs")).map_err(|e| e.to_string())?;
         disk.fill();

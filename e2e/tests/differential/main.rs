@@ -7,16 +7,12 @@
 //! `cargo test -p zerocap-e2e --test differential -- FILTER`. The program starts a private node and runs itself inside.
 
 mod allowed;
-mod calls;
 mod compare;
 mod faults;
 mod page;
 mod restore;
-mod rig;
 mod scenarios;
 mod soak;
-mod spec;
-mod trace;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode, Stdio};

@@ -2,8 +2,8 @@
 
 use containerd_shim_protos::api::CreateTaskRequest;
 
-use crate::rig::{Run, Shim};
 use crate::scenarios::checkpoints::{count, counts_on, quiet, take};
+use zerocap_e2e::task::{Run, Shim};
 
 type Outcome = Result<(), String>;
 

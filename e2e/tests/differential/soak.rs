@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::faults::rounds;
-use crate::rig::{Run, Shim};
+use zerocap_e2e::task::{Run, Shim};
 
 type Outcome = Result<(), String>;
 

@@ -3,6 +3,8 @@
 //!
 //! usage: bench [ROUNDS]        prints a Markdown table; `make bench` writes it to docs/bench.md
 
+mod alone;
+mod many;
 mod traffic;
 
 use std::error::Error;
@@ -50,13 +52,12 @@ type Sample = [f64; FIGURES.len()];
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|word| word == traffic::CLIENT) {
-        return match traffic::client(&arguments[1..]) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("client: {error}");
-                ExitCode::FAILURE
-            }
-        };
+        return told(traffic::client(&arguments[1..]));
+    }
+    if let [word, rounds] = &arguments[..]
+        && word == alone::INSIDE
+    {
+        return told(rounds.parse().map_err(Into::into).and_then(alone::inside));
     }
     let rounds = arguments.first().map_or(Ok(ROUNDS), |n| n.parse());
     let Ok(rounds) = rounds else {
@@ -67,7 +68,11 @@ fn main() -> ExitCode {
         eprintln!("bench: cannot run here: {reason}");
         return ExitCode::FAILURE;
     }
-    match measure(rounds) {
+    told(measure(rounds))
+}
+
+fn told(end: Result<(), Box<dyn Error>>) -> ExitCode {
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -94,6 +99,8 @@ fn measure(rounds: usize) -> Result<(), Box<dyn Error>> {
     }
     eprintln!();
     print_tables(rounds, &samples);
+    alone::run(&node, rounds)?;
+    many::run(&node)?;
     traffic::run(&node, rounds)?;
     node.down()?;
     Ok(())
@@ -148,16 +155,19 @@ fn print_tables(rounds: usize, samples: &[Vec<Sample>]) {
         println!("| {} | {} | {} | ratio |", runtimes[0].engine, runtimes[0].title, runtimes[1].title);
         println!("|---|---|---|---|");
         for (index, figure) in FIGURES.iter().enumerate() {
-            let column = |samples: &[Sample]| {
-                let mut values: Vec<f64> = samples.iter().map(|s| s[index]).collect();
-                values.sort_by(f64::total_cmp);
-                (percentile(&values, 0.5), percentile(&values, 0.99))
-            };
-            let ((theirs, their_tail), (ours, our_tail)) = (column(&pair[0]), column(&pair[1]));
+            let of = |samples: &[Sample]| column(samples.iter().map(|sample| sample[index]));
+            let ((theirs, their_tail), (ours, our_tail)) = (of(&pair[0]), of(&pair[1]));
             println!("| {figure} | {theirs:.1} ({their_tail:.1}) | {ours:.1} ({our_tail:.1}) | {:.2} |", ours / theirs);
         }
         println!();
     }
+}
+
+/// The median and the 99th percentile.
+fn column(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    (percentile(&values, 0.5), percentile(&values, 0.99))
 }
 
 fn percentile(sorted: &[f64], share: f64) -> f64 {

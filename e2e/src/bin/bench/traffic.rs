@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use zerocap_e2e::{Container, Node, netns};
 
-use super::percentile;
+use super::{column, percentile};
 
 /// The node, as pods reach it.
 const HOST: &str = "10.88.0.1";
@@ -76,12 +76,8 @@ fn table(rounds: usize, samples: &[Vec<Sample>; 2]) {
     println!("| | runc | zerocap, platform mode | ratio | goal |");
     println!("|---|---|---|---|---|");
     for (index, (figure, goal)) in FIGURES.iter().zip(GOALS).enumerate() {
-        let column = |samples: &[Sample]| {
-            let mut values: Vec<f64> = samples.iter().map(|sample| sample[index]).collect();
-            values.sort_by(f64::total_cmp);
-            (percentile(&values, 0.5), percentile(&values, 0.99))
-        };
-        let ((theirs, their_tail), (ours, our_tail)) = (column(&samples[0]), column(&samples[1]));
+        let of = |samples: &[Sample]| column(samples.iter().map(|sample| sample[index]));
+        let ((theirs, their_tail), (ours, our_tail)) = (of(&samples[0]), of(&samples[1]));
         let ratio = ours / theirs;
         println!("| {figure} | {theirs:.2} ({their_tail:.2}) | {ours:.2} ({our_tail:.2}) | {ratio:.2} | {goal} |");
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::execs::end;
 use super::streams::{NOWHERE, fifo, writer};
 use super::{Outcome, scenarios};
-use crate::rig::{Run, engine_path, until};
+use zerocap_e2e::task::{Run, engine_path, until};
 
 scenarios! { "checkpoints":
     criu taken "a checkpoint of a created and of a running container, which goes on, then one that ends it";

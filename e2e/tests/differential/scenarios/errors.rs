@@ -7,7 +7,7 @@ use containerd_shim_protos::ttrpc::Request;
 
 use super::execs::end;
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "errors":
     both unknown "every call for a container that does not exist";
@@ -201,14 +201,14 @@ async fn wire(run: &Run) -> Outcome {
             service: service.into(),
             method: method.into(),
             payload: payload.to_vec(),
-            timeout_nano: i64::try_from(crate::rig::PATIENCE.as_nanos()).unwrap_or(i64::MAX),
+            timeout_nano: i64::try_from(zerocap_e2e::task::PATIENCE.as_nanos()).unwrap_or(i64::MAX),
             ..Request::default()
         };
         let label = format!("{method} of {service} with {payload:?}");
         let answer = client.request(request).await;
         run.note(&format!(
             "{label}: {}",
-            answer.map_or_else(|error| crate::calls::refusal(&error), |_| "answered".to_owned())
+            answer.map_or_else(|error| zerocap_e2e::task::calls::refusal(&error), |_| "answered".to_owned())
         ));
     }
     run.state("c", "").await;
@@ -218,9 +218,9 @@ async fn wire(run: &Run) -> Outcome {
 async fn large(run: &Run) -> Outcome {
     run.run("c", &["sleep", "1000"]).await?;
     let mut request = run.exec_request("c", "e", &["true"]);
-    let mut process = crate::spec::process(&["true"]);
+    let mut process = zerocap_e2e::task::spec::process(&["true"]);
     process["env"] = serde_json::json!(["PATH=/bin", format!("A={}", "x".repeat(2_000_000))]);
-    request.spec = MessageField::some(crate::calls::json("x", &process));
+    request.spec = MessageField::some(zerocap_e2e::task::calls::json("x", &process));
     run.exec_with(request).await;
     run.delete("c", "e").await;
     run.state("c", "").await;

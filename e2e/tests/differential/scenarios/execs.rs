@@ -1,7 +1,7 @@
 //! Further processes.
 
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "execs":
     both whole "exec, start, state, wait, delete";
@@ -145,9 +145,14 @@ async fn many(run: &Run) -> Outcome {
     let ends = ids.iter().map(|id| async move {
         use containerd_shim_protos::api::{StartRequest, WaitRequest};
         let start = StartRequest { id: "c".into(), exec_id: id.clone(), ..StartRequest::default() };
-        task.start(crate::rig::soon(), &start).await.map_err(|error| crate::calls::refusal(&error))?;
+        task.start(zerocap_e2e::task::soon(), &start)
+            .await
+            .map_err(|error| zerocap_e2e::task::calls::refusal(&error))?;
         let wait = WaitRequest { id: "c".into(), exec_id: id.clone(), ..WaitRequest::default() };
-        task.wait(crate::rig::soon(), &wait).await.map(|end| end.exit_status).map_err(|e| crate::calls::refusal(&e))
+        task.wait(zerocap_e2e::task::soon(), &wait)
+            .await
+            .map(|end| end.exit_status)
+            .map_err(|e| zerocap_e2e::task::calls::refusal(&e))
     });
     let ends = futures_util::future::join_all(ends).await;
     run.note(&format!("sixteen ends: {ends:?}"));
@@ -194,10 +199,10 @@ async fn long_arguments(run: &Run) -> Outcome {
     run.exec_whole("c", "e", &["sh", "-c", "[ ${#1} = 20000 ]", "sh", &long]).await;
     let out = run.dir.join("env");
     let mut request = run.exec_request("c", "f", &["sh", "-c", "echo \"$A-$(id -u)-$PWD\""]);
-    let mut process = crate::spec::process(&["sh", "-c", "echo \"$A-$(id -u)-$PWD\""]);
+    let mut process = zerocap_e2e::task::spec::process(&["sh", "-c", "echo \"$A-$(id -u)-$PWD\""]);
     process["env"] = serde_json::json!(["PATH=/bin", "A=b c"]);
     process["cwd"] = "/tmp".into();
-    request.spec = containerd_shim_protos::protobuf::MessageField::some(crate::calls::json("x", &process));
+    request.spec = containerd_shim_protos::protobuf::MessageField::some(zerocap_e2e::task::calls::json("x", &process));
     request.stdout = format!("file://{}", out.display());
     request.stderr = request.stdout.clone();
     run.exec_with(request).await;

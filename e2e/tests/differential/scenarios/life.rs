@@ -1,7 +1,7 @@
 //! From create to delete.
 
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "life":
     both whole "create, start, wait, delete, with the state after each step";
@@ -114,7 +114,7 @@ async fn waits(run: &Run) -> Outcome {
     run.run("c", &["sleep", "1000"]).await?;
     use containerd_shim_protos::api::WaitRequest;
     let request = WaitRequest { id: "c".into(), ..WaitRequest::default() };
-    let wait = || async { run.task.wait(crate::rig::soon(), &request).await.map(|end| end.exit_status) };
+    let wait = || async { run.task.wait(zerocap_e2e::task::soon(), &request).await.map(|end| end.exit_status) };
     let kill = async {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         run.kill("c", "", 9).await;
@@ -158,7 +158,7 @@ async fn shutdown_after(run: &Run) -> Outcome {
     run.delete("c", "").await;
     run.event("/tasks/delete", 1).await?;
     run.shutdown("c").await;
-    crate::rig::until("the shim's end", || !crate::rig::alive(run.shim_pid())).await?;
+    zerocap_e2e::task::until("the shim's end", || !zerocap_e2e::task::alive(run.shim_pid())).await?;
     run.note(&format!("the socket is there: {}", run.socket().exists()));
     Ok(())
 }
@@ -172,7 +172,7 @@ async fn shared_pids(run: &Run) -> Outcome {
     run.create_with(run.request("c")).await;
     run.start_process("c", "").await;
     run.wait("c", "").await;
-    crate::rig::until("the end of the others", || group_is_empty(run, "c")).await?;
+    zerocap_e2e::task::until("the end of the others", || group_is_empty(run, "c")).await?;
     run.delete("c", "").await;
     run.event("/tasks/delete", 1).await
 }
@@ -187,8 +187,8 @@ fn group_is_empty(run: &Run, id: &str) -> bool {
 async fn delete_binary(run: &Run) -> Outcome {
     run.run("c", &["sleep", "1000"]).await?;
     run.event("/tasks/start", 1).await?;
-    crate::rig::kill(run.shim_pid());
-    crate::rig::until("the shim's end", || !crate::rig::alive(run.shim_pid())).await?;
+    zerocap_e2e::task::kill(run.shim_pid());
+    zerocap_e2e::task::until("the shim's end", || !zerocap_e2e::task::alive(run.shim_pid())).await?;
     match run.call_binary("c", "delete", &run.options(|_| {})) {
         Ok((answer, words)) => {
             use containerd_shim_protos::protobuf::{Message, text_format::print_to_string};
@@ -197,5 +197,5 @@ async fn delete_binary(run: &Run) -> Outcome {
         }
         Err(words) => run.note(&format!("delete fails: {words}")),
     }
-    crate::rig::until("the container's end", || group_is_empty(run, "c")).await
+    zerocap_e2e::task::until("the container's end", || group_is_empty(run, "c")).await
 }

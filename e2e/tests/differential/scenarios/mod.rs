@@ -13,7 +13,7 @@ mod terminal;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 /// What a scenario comes to: it may only fail where the shim makes it impossible to go on.
 pub type Outcome = Result<(), String>;

@@ -7,7 +7,7 @@ use containerd_shim_protos::protobuf::MessageField;
 
 use super::execs::end;
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "options":
     both no_new_keyring "NoNewKeyring";
@@ -90,8 +90,9 @@ async fn shim_cgroup(run: &Run) -> Outcome {
     let (answer, _) = run.call_binary("d", "start", &options)?;
     let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
     let address = answer["address"].as_str().unwrap_or_default();
-    let task = crate::rig::client(address).await?;
-    let known = task.connect(crate::rig::soon(), &Default::default()).await.map_err(|error| error.to_string())?;
+    let task = zerocap_e2e::task::client(address).await?;
+    let known =
+        task.connect(zerocap_e2e::task::soon(), &Default::default()).await.map_err(|error| error.to_string())?;
     let membership = fs::read_to_string(format!("/proc/{}/cgroup", known.shim_pid)).unwrap_or_default();
     let mut inside: Vec<_> = membership.lines().filter(|line| line.ends_with(&group)).collect();
     inside.sort_unstable();
@@ -102,11 +103,11 @@ async fn shim_cgroup(run: &Run) -> Outcome {
     let (own, shim) = (score("self").unwrap_or(0), score(&known.shim_pid.to_string()).unwrap_or(0));
     run.note(&format!("its score is ours plus {}", shim - own));
     // It may be gone before its answer is.
-    let _ = task.shutdown(crate::rig::soon(), &Default::default()).await;
-    crate::rig::until("the shim's end", || !crate::rig::alive(known.shim_pid)).await?;
+    let _ = task.shutdown(zerocap_e2e::task::soon(), &Default::default()).await;
+    zerocap_e2e::task::until("the shim's end", || !zerocap_e2e::task::alive(known.shim_pid)).await?;
     let groups = || hierarchies().map(|hierarchy| format!("{}{group}", hierarchy.path().display()));
     // The last process leaves its group a moment after its end.
-    crate::rig::until("the groups' end", || {
+    zerocap_e2e::task::until("the groups' end", || {
         groups().for_each(|group| drop(fs::remove_dir(group)));
         groups().all(|group| !std::path::Path::new(&group).exists())
     })
@@ -116,7 +117,7 @@ async fn shim_cgroup(run: &Run) -> Outcome {
 
 async fn rootfs_mounts(run: &Run) -> Outcome {
     let image = run.bundle_of("c").join("image");
-    crate::spec::rootfs(&image, std::path::Path::new(&format!("{}/busybox", crate::rig::BASE)))
+    zerocap_e2e::task::spec::rootfs(&image, std::path::Path::new(&format!("{}/busybox", zerocap_e2e::task::BASE)))
         .map_err(|e| e.to_string())?;
     let mount = |options: &[&str]| Mount {
         type_: "bind".into(),

@@ -6,7 +6,7 @@ use containerd_shim_protos::protobuf::{Message, MessageDyn};
 
 use super::execs::end;
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "resources":
     both stats "every field of the statistics, before and after the start";

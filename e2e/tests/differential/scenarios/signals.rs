@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::execs::end;
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "signals":
     both statuses "which exit status a signal gives";

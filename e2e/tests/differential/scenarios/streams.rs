@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use super::execs::end;
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "streams":
     both fifos "stdin, stdout and stderr over FIFOs";
@@ -57,7 +57,7 @@ impl Reader {
     /// What was read, when the writer has gone.
     pub async fn all(self) -> Result<Vec<u8>, String> {
         let mut bytes = Err(std::sync::mpsc::TryRecvError::Empty);
-        crate::rig::until("the end of a stream", || {
+        zerocap_e2e::task::until("the end of a stream", || {
             bytes = self.0.try_recv();
             bytes.is_ok()
         })
@@ -207,7 +207,7 @@ async fn files(run: &Run) -> Outcome {
         .await?;
         run.wait("c", "").await;
         let lines = || fs::read_to_string(&out).unwrap_or_default().lines().count();
-        crate::rig::until("the file", || lines() > round).await?;
+        zerocap_e2e::task::until("the file", || lines() > round).await?;
         run.delete("c", "").await;
     }
     run.note(&format!("out {:?} err {:?}", fs::read_to_string(out), fs::read_to_string(err)));
@@ -238,7 +238,7 @@ async fn logger(run: &Run) -> Outcome {
     run.wait("c", "").await;
     // A logger is ended with the container, whether it has read everything or not.
     let logged = || fs::read_to_string(&log).unwrap_or_default();
-    crate::rig::until("the logger", || logged().contains("complained\n")).await?;
+    zerocap_e2e::task::until("the logger", || logged().contains("complained\n")).await?;
     run.delete("c", "").await;
     run.note(&format!("the log holds {:?}", logged()));
     run.event("/tasks/delete", 1).await
@@ -286,7 +286,9 @@ async fn reopen(run: &Run) -> Outcome {
     let out = fifo(run, "out")?;
     let reader = Reader::of(&out);
     run.bundle("c", &["sh", "-c", "echo again >/proc/self/fd/1"], |_| {})?;
-    let options = run.options(|options| (options.io_uid, options.io_gid) = (crate::spec::USER, crate::spec::USER));
+    let options = run.options(|options| {
+        (options.io_uid, options.io_gid) = (zerocap_e2e::task::spec::USER, zerocap_e2e::task::spec::USER)
+    });
     let mut request = run.request("c");
     request.stdout = out.display().to_string();
     request.stderr = NOWHERE.into();

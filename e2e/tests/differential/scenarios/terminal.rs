@@ -5,7 +5,7 @@ use std::io::Write;
 use super::execs::end;
 use super::streams::{Reader, fifo, writer};
 use super::{Outcome, scenarios};
-use crate::rig::Run;
+use zerocap_e2e::task::Run;
 
 scenarios! { "terminal":
     both output "a container's terminal, drained to its very end";

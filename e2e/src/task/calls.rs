@@ -12,9 +12,7 @@ use containerd_shim_protos::protobuf::{Message, MessageField, MessageFull, text_
 use containerd_shim_protos::shim::oci::CheckpointOptions;
 use containerd_shim_protos::ttrpc;
 
-use crate::rig::{Run, soon};
-use crate::scenarios::Outcome;
-use crate::spec;
+use super::{Run, soon, spec};
 
 macro_rules! call {
     ($self:ident, $label:expr, $method:ident, $kind:ident { $($field:ident: $value:expr),* $(,)? }) => {{
@@ -39,6 +37,7 @@ impl Run {
         answer.ok()
     }
 
+    /// Creates what the request says; the process id of its init.
     pub async fn create_with(&self, request: CreateTaskRequest) -> Option<u32> {
         let answer = self.record(&format!("create {}", request.id), self.task.create(soon(), &request)).await;
         answer.map(|created| created.pid)
@@ -61,29 +60,35 @@ impl Run {
         self.trace.lock().ok().and_then(|trace| trace.lines().last().cloned())
     }
 
+    /// Starts a container, or an exec of it; its process id.
     pub async fn start_process(&self, id: &str, exec: &str) -> Option<u32> {
         let label = format!("start {}", named(id, exec));
         call!(self, label, start, StartRequest { id: id.into(), exec_id: exec.into() }).map(|answer| answer.pid)
     }
 
+    /// Asks for the state of a process.
     pub async fn state(&self, id: &str, exec: &str) {
         call!(self, format!("state {}", named(id, exec)), state, StateRequest { id: id.into(), exec_id: exec.into() });
     }
 
+    /// Waits for the end of a process.
     pub async fn wait(&self, id: &str, exec: &str) {
         call!(self, format!("wait {}", named(id, exec)), wait, WaitRequest { id: id.into(), exec_id: exec.into() });
     }
 
+    /// Sends a signal to a process.
     pub async fn kill(&self, id: &str, exec: &str, signal: u32) {
         let label = format!("kill {} {signal}", named(id, exec));
         call!(self, label, kill, KillRequest { id: id.into(), exec_id: exec.into(), signal: signal });
     }
 
+    /// Sends a signal to all processes of a container.
     pub async fn kill_all(&self, id: &str, signal: u32) {
         let label = format!("kill --all {id} {signal}");
         call!(self, label, kill, KillRequest { id: id.into(), signal: signal, all: true });
     }
 
+    /// Deletes a process that has ended.
     pub async fn delete(&self, id: &str, exec: &str) {
         call!(
             self,
@@ -106,10 +111,12 @@ impl Run {
         }
     }
 
+    /// Adds what the request says.
     pub async fn exec_with(&self, request: ExecProcessRequest) {
         self.record(&format!("exec {}", named(&request.id, &request.exec_id)), self.task.exec(soon(), &request)).await;
     }
 
+    /// Adds an exec of `args`.
     pub async fn exec(&self, id: &str, exec: &str, args: &[&str]) {
         self.exec_with(self.exec_request(id, exec, args)).await;
     }
@@ -135,14 +142,17 @@ impl Run {
         if ended.exit_status == 0 { Ok(()) } else { Err(format!("status {}", ended.exit_status)) }
     }
 
+    /// Pauses a container.
     pub async fn pause(&self, id: &str) {
         call!(self, format!("pause {id}"), pause, PauseRequest { id: id.into() });
     }
 
+    /// Resumes a container.
     pub async fn resume(&self, id: &str) {
         call!(self, format!("resume {id}"), resume, ResumeRequest { id: id.into() });
     }
 
+    /// Changes the limits of a container: `resources` as JSON of the OCI spec.
     pub async fn update(&self, id: &str, resources: &str) {
         let any = Any {
             type_url: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources".into(),
@@ -153,6 +163,7 @@ impl Run {
         call!(self, label, update, UpdateTaskRequest { id: id.into(), resources: MessageField::some(any) });
     }
 
+    /// Changes the size of a terminal, in cells.
     pub async fn resize(&self, id: &str, exec: &str, width: u32, height: u32) {
         let label = format!("resize {} {width}x{height}", named(id, exec));
         call!(
@@ -163,25 +174,29 @@ impl Run {
         );
     }
 
+    /// Closes the standard input of a process.
     pub async fn close_io(&self, id: &str, exec: &str) {
         let label = format!("close_io {}", named(id, exec));
         call!(self, label, close_io, CloseIORequest { id: id.into(), exec_id: exec.into(), stdin: true });
     }
 
+    /// Asks for the process ids of a shim and its container.
     pub async fn connect_task(&self, id: &str) {
         call!(self, format!("connect {id}"), connect, ConnectRequest { id: id.into() });
     }
 
+    /// Asks the shim to end, if it has nothing left.
     pub async fn shutdown(&self, id: &str) {
         call!(self, format!("shutdown {id}"), shutdown, ShutdownRequest { id: id.into() });
     }
 
+    /// Writes a checkpoint into `path`.
     pub async fn checkpoint(&self, id: &str, path: &str) {
         call!(self, format!("checkpoint {id}"), checkpoint, CheckpointTaskRequest { id: id.into(), path: path.into() });
     }
 
     /// A checkpoint after which the container ends.
-    pub async fn checkpoint_and_end(&self, id: &str, path: &str) -> Outcome {
+    pub async fn checkpoint_and_end(&self, id: &str, path: &str) -> Result<(), String> {
         let options = CheckpointOptions { exit: true, terminal: true, ..CheckpointOptions::default() };
         let options = Any {
             type_url: "containerd.runc.v1.CheckpointOptions".into(),

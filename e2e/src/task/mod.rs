@@ -1,5 +1,9 @@
 //! One shim, driven as containerd drives it: `start`, the task API over ttrpc, and this program as the event service.
 
+pub mod calls;
+pub mod spec;
+pub mod trace;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +24,7 @@ use containerd_shim_protos::ttrpc::asynchronous::Server;
 use containerd_shim_protos::ttrpc::{self};
 use serde_json::Value;
 
-use crate::spec;
-use crate::trace::Trace;
+use trace::Trace;
 
 /// Where everything of these tests lies inside the node: a file system on which programs can run.
 pub const BASE: &str = "/var/lib/containerd/differential";
@@ -54,16 +57,20 @@ impl Shim {
 
 /// One run of a scenario.
 pub struct Run {
+    /// Whose shim it is.
     pub shim: Shim,
     /// `runc` or `crun`.
     pub engine: &'static str,
+    /// The connection to it.
     pub task: TaskClient,
     /// This run's folder.
     pub dir: PathBuf,
+    /// What was asked and answered.
     pub trace: Mutex<Trace>,
     events: Arc<Mutex<Vec<String>>>,
     address: String,
     shim_pid: u32,
+    started_in: Duration,
     _server: Server,
 }
 
@@ -134,10 +141,13 @@ impl Run {
             events,
             address: String::new(),
             shim_pid: 0,
+            started_in: Duration::ZERO,
             _server: server,
         };
         run.bundle("c", &["sleep", "1000"], |_| {})?;
+        let begin = Instant::now();
         let (answer, words) = run.call_binary("c", "start", &run.options(|_| {}))?;
+        run.started_in = begin.elapsed();
         let answer: Value =
             serde_json::from_slice(&answer).map_err(|error| format!("start said {words:?}: {error}"))?;
         run.address = answer["address"].as_str().unwrap_or_default().to_owned();
@@ -160,6 +170,11 @@ impl Run {
     /// The shim's process id.
     pub fn shim_pid(&self) -> u32 {
         self.shim_pid
+    }
+
+    /// How long the shim's program took for `start`, until it had told its address and ended.
+    pub fn started_in(&self) -> Duration {
+        self.started_in
     }
 
     /// The shim's socket.
@@ -403,6 +418,16 @@ impl Run {
         }
         left
     }
+}
+
+/// Makes [`BASE`], once in a node.
+pub fn prepare() -> io::Result<()> {
+    fs::create_dir_all(BASE)?;
+    let busybox = Path::new(BASE).join("busybox");
+    if !busybox.exists() {
+        fs::copy(engine_path("busybox"), &busybox)?;
+    }
+    Ok(())
 }
 
 /// The path of an engine.
