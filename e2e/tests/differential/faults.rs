@@ -3,7 +3,7 @@
 //! Each row runs for a plain and for a confined container, with runc and with crun. `ZEROCAP_SEED` repeats a run.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -15,12 +15,16 @@ use zerocap_e2e::task::{self, Run, Shim, engine_path, until};
 
 type Outcome = Result<(), String>;
 
+/// The node's user that is root in a pod with users of its own.
+const FIRST_USER: u32 = 100_000;
+
 /// The rows of the table.
-pub const TABLE: [(&str, Row); 4] = [
+pub const TABLE: [(&str, Row); 5] = [
     ("the_shim_is_killed", Row::Killed),
     ("the_engine_breaks", Row::Engine),
     ("the_bundles_disk_is_full", Row::BundleFull),
     ("the_states_disk_is_full", Row::StateFull),
+    ("nothing_can_run_from_the_states_disk", Row::StateWithoutExec),
 ];
 
 /// What is broken.
@@ -30,6 +34,7 @@ pub enum Row {
     Engine,
     BundleFull,
     StateFull,
+    StateWithoutExec,
 }
 
 /// Runs one row.
@@ -41,6 +46,7 @@ pub fn row(row: Row, shim: Shim, engine: &'static str) -> Outcome {
             Row::Engine => engine_breaks(shim, engine).await,
             Row::BundleFull => bundle_full(shim, engine).await,
             Row::StateFull => state_full(shim, engine).await,
+            Row::StateWithoutExec => state_without_exec(shim, engine).await,
         }
     })
 }
@@ -292,4 +298,71 @@ async fn state_full(shim: Shim, engine: &'static str) -> Outcome {
     }
     works(&run).await?;
     ended(run).await
+}
+
+/// /run is mounted noexec on hardened nodes, and the launcher lies below it. With a user namespace too (`hostUsers: false`), whose root
+/// is nobody on the node.
+async fn state_without_exec(shim: Shim, engine: &'static str) -> Outcome {
+    let run = Run::start(shim, engine).await?;
+    let state = run.dir.join("state");
+    mount("hardened", &state, "tmpfs", MountFlags::NOEXEC | MountFlags::NOSUID, c"mode=755")
+        .map_err(|e| e.to_string())?;
+    // Users of another namespace cannot pass the folders above the bundle.
+    let passable = Path::new("/run").join(format!("rootfs-{}", run.shim_pid()));
+    let ended = async {
+        for (id, user_namespace) in [("host", false), ("user", true)] {
+            run.bundle(id, &["sleep", "1000"], |config| {
+                if user_namespace {
+                    in_user_namespace(config);
+                    config["root"]["path"] = passable.display().to_string().into();
+                }
+            })?;
+            if user_namespace {
+                passed_on(&run.bundle_of(id).join("rootfs"), &passable).map_err(|error| error.to_string())?;
+            }
+            let made = run.create_with(run.request(id)).await;
+            made.ok_or_else(|| format!("{id} is not created: {:?}", run.last()))?;
+            let pid =
+                run.start_process(id, "").await.ok_or_else(|| format!("{id} does not start: {:?}", run.last()))?;
+            run.is_program(Some(pid), "sleep").await?;
+            let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).map_err(|e| e.to_string())?;
+            if map.contains(&FIRST_USER.to_string()) != user_namespace {
+                return Err(format!("{id} has the wrong users: {map}"));
+            }
+        }
+        if shim == Shim::Confined {
+            confined(&run)?;
+        }
+        for id in ["host", "user"] {
+            run.exec_quietly(id, "e", &["true"]).await.map_err(|error| format!("exec in {id}: {error}"))?;
+            run.kill(id, "", 9).await;
+            run.wait(id, "").await;
+            run.delete(id, "").await;
+        }
+        Ok(())
+    }
+    .await;
+    // The launcher's own file system, and ours below it.
+    for at in [&state.join(".launcher"), &state, &passable] {
+        let _ = unmount(at, UnmountFlags::DETACH);
+    }
+    let _ = fs::remove_dir(&passable);
+    ended?;
+    self::ended(run).await
+}
+
+/// The image of a pod with users of its own, as containerd makes it: theirs, where they can reach it.
+fn passed_on(rootfs: &Path, at: &Path) -> std::io::Result<()> {
+    chown(rootfs, Some(FIRST_USER), Some(FIRST_USER))?;
+    fs::create_dir(at)?;
+    Ok(mount(rootfs, at, "", MountFlags::BIND, None)?)
+}
+
+fn in_user_namespace(config: &mut serde_json::Value) {
+    let map = serde_json::json!([{"containerID": 0, "hostID": FIRST_USER, "size": 65_536}]);
+    config["linux"]["uidMappings"] = map.clone();
+    config["linux"]["gidMappings"] = map;
+    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+        namespaces.push(serde_json::json!({"type": "user"}));
+    }
 }
