@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench image youki cluster cluster-down soak gpu presets aarch64 matrix fuzz mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench image youki engines cluster cluster-down soak gpu presets aarch64 matrix fuzz mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ image: build ## the node image as an OCI layout, with its bill of materials, int
 
 youki: setup ## build the engine youki, once; nodes and tests use it from then on
 	@hack/youki
+
+engines: build youki ## every test that runs once for each engine, with youki too; writes docs/engines.md (root)
+	@ZEROCAP_ENGINES=1 cargo test --locked -p zerocap-e2e --test node
 
 cluster: build ## a private one-node Kubernetes that runs our shim, with the chart installed (root; ten minutes the first time)
 	@hack/cluster up

@@ -6,6 +6,7 @@
 mod attacks;
 mod confined;
 mod egress;
+mod engines;
 mod fence;
 mod floor;
 mod frozen;
@@ -87,6 +88,7 @@ struct Suite {
     node: Option<Arc<Node>>,
     obstacle: Option<String>,
     skipped: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
+    results: Arc<engines::Results>,
     trials: Vec<Trial>,
 }
 
@@ -109,6 +111,7 @@ impl Suite {
             return;
         }
         let (node, obstacle, skipped) = (self.node.clone(), self.obstacle.clone(), Arc::clone(&self.skipped));
+        let results = Arc::clone(&self.results);
         let handler = handler.to_owned();
         let (shown, ours) = (name.clone(), handler.starts_with("zerocap"));
         self.trials.push(Trial::ignorable_test(name, move || {
@@ -119,6 +122,7 @@ impl Suite {
                 }
                 Some(node) => judged(body(node), &handler, &shown),
             };
+            results.add(&shown, &result);
             if let (Err(Outcome::Skipped(Skip(reason))), Ok(mut list)) = (&result, skipped.lock()) {
                 list.entry(reason.clone()).or_default().push(shown);
             }
@@ -140,7 +144,13 @@ fn import_once(node: &Node, set: &str) -> std::io::Result<()> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut suite = Suite { node: None, obstacle: node::obstacle(), skipped: Arc::default(), trials: Vec::new() };
+    let mut suite = Suite {
+        node: None,
+        obstacle: node::obstacle(),
+        skipped: Arc::default(),
+        results: Arc::default(),
+        trials: Vec::new(),
+    };
     if suite.obstacle.is_none() && !arguments.list {
         match Node::start() {
             Ok(node) => suite.node = Some(Arc::new(node)),
@@ -177,7 +187,7 @@ fn main() -> ExitCode {
     seccomp_names::add(&mut suite);
     upgrade::add(&mut suite);
     attacks::add(&mut suite);
-    let Suite { node, skipped, trials, .. } = suite;
+    let Suite { node, skipped, results, trials, .. } = suite;
 
     let before = node.as_ref().map(|n| leak::inventory(n, None));
     let mut conclusion = libtest_mimic::run(&arguments, trials);
@@ -202,6 +212,10 @@ fn main() -> ExitCode {
         for (reason, names) in list.iter() {
             println!("skipped, {reason}:\n  {}", names.join("\n  "));
         }
+    }
+    if let Err(error) = results.write() {
+        conclusion.num_failed += 1;
+        println!("{error}");
     }
     println!(
         "\n{} passed, {} failed, {} skipped",
