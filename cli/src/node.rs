@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use zerocap_annotations::{ZcError, code, quote};
 use zerocap_daemon::api::Place;
 use zerocap_daemon::daemon::{self, DaemonError, Settings};
+use zerocap_daemon::scrape;
 use zerocap_node::state::Store;
 
 use crate::failure::Failure;
@@ -22,7 +23,9 @@ Refused starts become Events, one per pod, container and code, at most 25 at onc
 label for each fence, by what the kernel did when the shim or the installer tried it.
 
 At --listen it serves /metrics (Prometheus), /pods and /pods/NAMESPACE/NAME (with enforcement reports). Only a loopback address is \
-taken: nobody is asked there who they are.
+taken: nobody is asked there who they are. At --metrics-listen it serves /metrics alone, over HTTPS and to the network: a caller shows a \
+bearer token, the API server says whose it is and whether its owner may `get` the path /metrics. That takes the right to create \
+TokenReviews and SubjectAccessReviews.
 
 It reads the state directory, as root without any capability, and writes nothing on the node. Its log is one JSON object a line, on \
 standard output. The chart runs it (daemon.enabled); docs/node-daemon.md has what it may do and why.
@@ -59,6 +62,18 @@ struct Watch {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
+    /// An address to serve /metrics at over HTTPS, to callers whom Kubernetes lets `get` that path; without it, to nobody
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
+
+    /// The certificates for --metrics-listen, as PEM, read again when they change; without it a self-made one
+    #[arg(long, value_name = "FILE", requires_all = ["metrics_listen", "metrics_key"])]
+    metrics_certificate: Option<PathBuf>,
+
+    /// The key of that certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "metrics_certificate")]
+    metrics_key: Option<PathBuf>,
+
     /// A RuntimeClass whose pods zerocap starts; may be given several times
     #[arg(long, value_name = "NAME", default_values_t = ["zerocap".to_owned(), "zerocap-platform".to_owned()])]
     runtime_class: Vec<String>,
@@ -89,9 +104,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         _ => Place::in_cluster().map_err(|error| failure(&error.into()))?,
     };
+    let node = node_name(&watch.node)?;
+    let scrape = watch.metrics_listen.map(|listen| scrape::Settings {
+        listen,
+        certificate: watch.metrics_certificate.clone().zip(watch.metrics_key.clone()),
+        name: node.clone(),
+    });
     let settings = Settings {
         place,
-        node: node_name(&watch.node)?,
+        node,
+        scrape,
         classes: watch.runtime_class.clone(),
         store: watch.state.as_ref().map_or_else(Store::of_node, Store::at),
         listen: watch.listen,
@@ -116,7 +138,13 @@ fn failure(error: &DaemonError) -> Failure {
         DaemonError::Api(_) => {
             (code::cluster::API_SERVER, "run it in a pod, or give --server, --certificate-authority and --token-file")
         }
-        DaemonError::Listen { .. } => (code::cluster::LISTEN_ADDRESS, "write --listen 127.0.0.1:PORT with a free port"),
+        DaemonError::Listen { .. } => (
+            code::cluster::LISTEN_ADDRESS,
+            "write a free port, with --listen 127.0.0.1:PORT or --metrics-listen ADDRESS:PORT",
+        ),
+        DaemonError::Certificate(_) => {
+            (code::cluster::CERTIFICATE, "give a certificate and its key as PEM, or neither for a self-made one")
+        }
         DaemonError::Thread(_) => (code::node::RUN_START, "look at the limits on processes and memory"),
     };
     Failure::bad_input(ZcError::new(code, error.to_string(), hint))

@@ -9,8 +9,8 @@ codes! {
     }
     LISTEN_ADDRESS = "ZC1402" {
         title: "address for numbers and reports cannot be used",
-        cause: "The address of --listen is no loopback address, or is taken. Nobody is asked there who they are, so the network must not reach it.",
-        cure: "Write --listen 127.0.0.1:PORT with another port; `kubectl port-forward` reaches it.",
+        cause: "The address of --listen is no loopback address, or that of --listen or --metrics-listen is taken. At --listen nobody is asked who they are, so the network must not reach it.",
+        cure: "Write --listen 127.0.0.1:PORT with another port, which `kubectl port-forward` reaches. For the network there is --metrics-listen, over HTTPS and with a token.",
         example: "zerocap node watch --listen 0.0.0.0:9464",
     }
     NODE_NAME = "ZC1403" {
@@ -36,5 +36,11 @@ codes! {
         cause: "The node daemon of the pod's node is not there, cannot be forwarded to, or does not know the pod.",
         cure: "Look at `kubectl get pods -n NAMESPACE -l app.kubernetes.io/component=node-daemon`; name its namespace with --daemon-namespace. It takes the right to create pods/portforward there.",
         example: "kubectl zerocap status restricted --report",
+    }
+    CERTIFICATE = "ZC1407" {
+        title: "certificate for the numbers cannot be used",
+        cause: "A file of --metrics-certificate or --metrics-key cannot be read, is no PEM, or the two do not fit.",
+        cure: "Give a certificate and its key, as a Secret of type kubernetes.io/tls has them; or neither, and the daemon makes one for itself at each start.",
+        example: "zerocap node watch --metrics-listen [::]:9465 --metrics-certificate tls.crt --metrics-key tls.key",
     }
 }

@@ -22,6 +22,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and .Values.admission.setRuntimeClass (not .Values.runtimeClasses.create) -}}
 {{- fail "admission.setRuntimeClass names a RuntimeClass that runtimeClasses.create: false does not make: set create, or leave setRuntimeClass false" -}}
 {{- end -}}
+{{- with .Values.daemon.metrics -}}
+{{- if and (not .listen) (or .certificateSecret .from .serviceMonitor) -}}
+{{- fail "daemon.metrics has settings for numbers that nobody serves: set daemon.metrics.listen, for example \"[::]:9465\"" -}}
+{{- end -}}
+{{- if and .listen (not $.Values.daemon.enabled) -}}
+{{- fail "daemon.metrics.listen needs daemon.enabled: it is the node daemon that serves the numbers" -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.installer -}}
 {{- if and .enabled (not $.Values.image.repository) -}}
 {{- fail "installer.enabled needs image.repository: `make image` writes the image, push it to a registry of yours and name it" -}}

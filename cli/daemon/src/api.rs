@@ -22,6 +22,8 @@ const LIST_LIMIT: u64 = 256 << 20;
 const OBJECT_LIMIT: u64 = 4 << 20;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a review may take.
+const REVIEW: Duration = Duration::from_secs(3);
 /// How long a watch lasts, in seconds, until it is asked for anew.
 const WATCH_SECONDS: u64 = 300;
 
@@ -170,15 +172,27 @@ impl Api {
     /// # Errors
     /// [`ApiError`]; [`ApiError::is_conflict`] if it exists.
     pub fn create(&self, path: &str, object: &Value) -> Result<(), ApiError> {
+        self.post(path, object, PATIENCE).map(drop)
+    }
+
+    /// POST of a question that nobody keeps: a review. Somebody waits for the answer, so it is given less time.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn review<T: DeserializeOwned>(&self, path: &str, question: &Value) -> Result<T, ApiError> {
+        json(self.post(path, question, REVIEW)?, OBJECT_LIMIT)
+    }
+
+    fn post(&self, path: &str, object: &Value, patience: Duration) -> Result<Response, ApiError> {
         let request = self
             .agent
             .post(self.url(path))
             .header("authorization", self.bearer()?)
             .content_type("application/json")
             .config()
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(patience))
             .build();
-        accepted(request.send(object.to_string()).map_err(transport)?).map(drop)
+        accepted(request.send(object.to_string()).map_err(transport)?)
     }
 
     /// PATCH.

@@ -8,11 +8,38 @@ const REMEMBERED: usize = 4096;
 
 /// A bucket of tokens that fills with time.
 #[derive(Debug)]
-pub struct Budget {
+pub struct Bucket {
     tokens: u32,
     most: u32,
     refill: Duration,
     filled: Instant,
+}
+
+impl Bucket {
+    /// At most `most` at once, and one more each `refill`.
+    pub const fn new(most: u32, refill: Duration, now: Instant) -> Self {
+        Self { tokens: most, most, refill, filled: now }
+    }
+
+    /// Takes a token, if there is one.
+    #[must_use]
+    pub fn take(&mut self, now: Instant) -> bool {
+        let periods = now.saturating_duration_since(self.filled).as_nanos() / self.refill.as_nanos().max(1);
+        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
+        if periods > 0 {
+            self.tokens = self.tokens.saturating_add(periods).min(self.most);
+            self.filled = if self.tokens == self.most { now } else { self.filled + self.refill * periods };
+        }
+        let some = self.tokens > 0;
+        self.tokens -= u32::from(some);
+        some
+    }
+}
+
+/// Each thing once, and not too many.
+#[derive(Debug)]
+pub struct Budget {
+    bucket: Bucket,
     told: HashSet<String>,
     /// How much was not told for want of a token.
     pub suppressed: u64,
@@ -33,7 +60,7 @@ pub enum Telling {
 impl Budget {
     /// At most `most` at once, and one more each `refill`.
     pub fn new(most: u32, refill: Duration, now: Instant) -> Self {
-        Self { tokens: most, most, refill, filled: now, told: HashSet::new(), suppressed: 0 }
+        Self { bucket: Bucket::new(most, refill, now), told: HashSet::new(), suppressed: 0 }
     }
 
     /// Takes a token for a thing of that name.
@@ -41,12 +68,10 @@ impl Budget {
         if self.told.contains(name) {
             return Telling::Before;
         }
-        self.fill(now);
-        if self.tokens == 0 {
+        if !self.bucket.take(now) {
             self.suppressed += 1;
             return Telling::Later;
         }
-        self.tokens -= 1;
         if self.told.len() >= REMEMBERED {
             self.told.clear();
         }
@@ -57,15 +82,6 @@ impl Budget {
     /// It could not be told after all.
     pub fn forget(&mut self, name: &str) {
         self.told.remove(name);
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let periods = now.saturating_duration_since(self.filled).as_nanos() / self.refill.as_nanos().max(1);
-        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-        if periods > 0 {
-            self.tokens = self.tokens.saturating_add(periods).min(self.most);
-            self.filled = if self.tokens == self.most { now } else { self.filled + self.refill * periods };
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The loop of `zerocap node watch`.
 //!
-//! One thread watches the API server, one answers on loopback, and this one decides: for each pod that is seen, and twice a
+//! One thread watches the API server, one answers on loopback, some to the network if that is wanted, and this one decides: for each pod that is seen, and twice a
 //! minute for all of them, since the state directory tells nobody that it has changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -24,6 +24,7 @@ use crate::log::{self, Level};
 use crate::metrics::Numbers;
 use crate::pod::{Condition, Pod};
 use crate::refusal::{self, Events, Refusal};
+use crate::scrape::{self, CertificateError, ScrapeError};
 use crate::serve::{self, Row, Shared};
 use crate::watch::{self, Seen};
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub store: Store,
     /// Where numbers and reports are served; nowhere if `None`.
     pub listen: Option<SocketAddr>,
+    /// Where numbers are served to the network, for callers whom Kubernetes lets; nowhere if `None`.
+    pub scrape: Option<scrape::Settings>,
     /// Whether the node gets labels.
     pub labels: bool,
 }
@@ -77,6 +80,9 @@ pub enum DaemonError {
         /// Why.
         source: std::io::Error,
     },
+    /// The certificate for the network cannot be used.
+    #[error(transparent)]
+    Certificate(CertificateError),
     /// No thread could be had.
     #[error("a thread: {0}")]
     Thread(std::io::Error),
@@ -120,6 +126,13 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
         let listener = serve::bind(address).map_err(|source| DaemonError::Listen { address, source })?;
         let (board, store) = (board.clone(), settings.store.clone());
         spawn("serve").spawn(move || serve::serve(&listener, &board, &store)).map_err(DaemonError::Thread)?;
+    }
+    if let Some(scrape) = &settings.scrape {
+        scrape::start(scrape, &api, &board, STACK).map_err(|error| match error {
+            ScrapeError::Listen(source) => DaemonError::Listen { address: scrape.listen, source },
+            ScrapeError::Certificate(error) => DaemonError::Certificate(error),
+            ScrapeError::Thread(error) => DaemonError::Thread(error),
+        })?;
     }
     let (to, seen) = sync_channel(BACKLOG);
     let (watcher, node) = (api.clone(), settings.node.clone());

@@ -4,7 +4,8 @@
 //! * [`evidence`]: what the shim's state directory says of one container;
 //! * [`judge`]: the pod condition `zerocap.io/Enforced`, a pure function of pod and evidence;
 //! * [`refusal`]: starts that were refused, [`event`] and [`log`] tell of them, [`budget`] keeps that few;
-//! * [`labels`]: the node's labels, one per fence; [`metrics`] and [`serve`]: numbers and reports, on loopback only.
+//! * [`labels`]: the node's labels, one per fence; [`metrics`] and [`serve`]: numbers and reports, on loopback only;
+//! * [`scrape`]: the numbers for a Prometheus elsewhere, over HTTPS, for whom Kubernetes lets.
 //!
 //! The daemon reads the state directory and never writes to it; it needs root's user id for that, and no capability.
 
@@ -19,6 +20,7 @@ pub mod log;
 pub mod metrics;
 pub mod pod;
 pub mod refusal;
+pub mod scrape;
 pub mod serve;
 pub mod text;
 pub mod watch;

@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use zerocap_e2e::cluster::Cluster;
-use zerocap_e2e::verdict::fail;
 use zerocap_e2e::{TestResult, ensure, ensure_eq, node};
 
 use crate::manifest::{Namespace, annotated, container, restricted};
-use crate::{Suite, chart};
+use crate::{Suite, chart, scrape};
 
-const NODE: &str = "zerocap-node";
+pub const NODE: &str = "zerocap-node";
 const ACCOUNT: &str = "zerocap-node-daemon";
 const SERVER: &str = "https://10.89.0.1:6443";
 const CONDITION: &str = "zerocap.io/Enforced";
@@ -41,11 +40,13 @@ pub fn add(suite: &mut Suite) {
 
 /// Applies the account, its rights and its policy, as the chart makes them.
 fn rights(cluster: &Cluster) -> io::Result<()> {
-    let parts = ["rbac", "policy"].map(|part| format!("--show-only=templates/node-daemon/{part}.yaml"));
+    let parts = ["rbac", "policy", "metrics"].map(|part| format!("--show-only=templates/node-daemon/{part}.yaml"));
     let folder = chart::folder();
     let image = "image.repository=unused";
     let mut arguments = vec!["template", "zerocap", &folder, "-n", "zerocap", "--kube-version", "1.36.0"];
-    arguments.extend(["--set", "daemon.enabled=true", "--set", image, &parts[0], &parts[1]]);
+    let listen = format!("daemon.metrics.listen={}", scrape::ADDRESS);
+    arguments.extend(["--set", "daemon.enabled=true", "--set", image, "--set", &listen]);
+    arguments.extend(parts.iter().map(String::as_str));
     let objects = cluster.helm(&arguments)?;
     cluster.kubectl(&["apply", "-f", "-"], &objects)?;
     // kubectl reads before it patches, which the daemon does not. For that alone the tests give the account more.
@@ -67,14 +68,15 @@ fn token(cluster: &Cluster, of: Option<&str>) -> io::Result<String> {
 }
 
 /// A daemon beside the kubelet. It ends with the cluster, whose processes end together.
-struct Daemon {
+pub struct Daemon {
     log: PathBuf,
 }
 
 impl Daemon {
-    fn start(cluster: &Cluster, node: &str, more: &[&str]) -> io::Result<(Self, Child)> {
+    /// `name` tells its files from those of the others.
+    pub fn start(cluster: &Cluster, node: &str, name: &str, more: &[&str]) -> io::Result<(Self, Child)> {
         let dir = cluster.dir();
-        let (token_file, log) = (dir.join(format!("daemon-{node}.token")), dir.join(format!("daemon-{node}.log")));
+        let (token_file, log) = (dir.join(format!("daemon-{name}.token")), dir.join(format!("daemon-{name}.log")));
         fs::write(&token_file, token(cluster, Some(node))?)?;
         let child = Command::new(node::repository().join("hack/cluster"))
             .args(["exec", "--dir"])
@@ -87,19 +89,20 @@ impl Daemon {
             .args(more)
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
-            .stderr(File::create(dir.join(format!("daemon-{node}.err")))?)
+            .stderr(File::create(dir.join(format!("daemon-{name}.err")))?)
             .spawn()?;
         Ok((Self { log }, child))
     }
 
     /// The daemon that the tests share.
-    fn shared(cluster: &Cluster) -> io::Result<&'static Self> {
+    pub fn shared(cluster: &Cluster) -> io::Result<&'static Self> {
         static SHARED: OnceLock<Result<Daemon, String>> = OnceLock::new();
         let start = || {
             rights(cluster)?;
             // A policy takes a moment to bite.
             std::thread::sleep(Duration::from_secs(2));
-            Self::start(cluster, NODE, &["--listen", "127.0.0.1:9464"]).map(|(daemon, _)| daemon)
+            let more = ["--listen", "127.0.0.1:9464", "--metrics-listen", scrape::ADDRESS];
+            Self::start(cluster, NODE, "shared", &more).map(|(daemon, _)| daemon)
         };
         SHARED
             .get_or_init(|| start().map_err(|error: io::Error| error.to_string()))
@@ -302,7 +305,7 @@ fn node_labels(cluster: &Cluster) -> TestResult {
     poor["landlock"] = json!({ "abi": 0, "fs": 0, "net": 0, "scoped": 0, "broken": [], "untried": [] });
     fs::write(state.join("host.json"), poor.to_string())?;
     other(cluster, "poor")?;
-    let (_, mut child) = Daemon::start(cluster, "poor", &["--state", &state.display().to_string()])?;
+    let (_, mut child) = Daemon::start(cluster, "poor", "poor", &["--state", &state.display().to_string()])?;
     let said = space.until(Duration::from_secs(60), "the labels of the poor node", || {
         let labels = labels(cluster, "poor")?;
         Ok(["packet-fence", "landlock-files", "landlock-tcp"]
@@ -317,7 +320,7 @@ fn node_labels(cluster: &Cluster) -> TestResult {
 }
 
 /// What the daemon answers on its loopback.
-fn page(cluster: &Cluster, path: &str) -> io::Result<String> {
+pub fn page(cluster: &Cluster, path: &str) -> io::Result<String> {
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/9464; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3");
     let said = String::from_utf8_lossy(&cluster.exec(&["bash", "-c", &script], "")?.stdout).into_owned();
     let (head, body) = said.split_once("\r\n\r\n").unwrap_or_default();
@@ -515,16 +518,22 @@ fn every_field(cluster: &Cluster) -> TestResult {
     Ok(())
 }
 
-/// Memory in the worst of moments, after the other tests. A debug build is five times as large as what is installed.
-fn small(cluster: &Cluster) -> TestResult {
-    Daemon::shared(cluster)?;
-    let script = "for p in /proc/[0-9]*; do if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^/[^ ]*zerocap node watch --node zerocap-node '; then \
+/// The shared daemon's memory in KiB: all of it, and what is its own.
+pub fn memory(cluster: &Cluster) -> io::Result<(u64, u64)> {
+    let script = "for p in /proc/[0-9]*; do if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^/[^ ]*zerocap node watch --node zerocap-node .*:9464'; then \
         awk '/^Pss:|^Pss_Anon:/{print $2}' $p/smaps_rollup; fi; done";
     let said = cluster.exec(&["bash", "-c", script], "")?;
     let text = String::from_utf8_lossy(&said.stdout);
-    let [all, own] = text.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<u64>>()[..] else {
-        return fail(format!("the daemon's process is not found: {said:?}"));
-    };
+    match text.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<u64>>()[..] {
+        [all, own] => Ok((all, own)),
+        _ => Err(io::Error::other(format!("the daemon's process is not found: {said:?}"))),
+    }
+}
+
+/// Memory in the worst of moments, after the other tests. A debug build is five times as large as what is installed.
+fn small(cluster: &Cluster) -> TestResult {
+    Daemon::shared(cluster)?;
+    let (all, own) = memory(cluster)?;
     ensure!(own <= 8 * 1024, "{own} KiB of memory of its own");
     ensure!(all <= 15 * 1024 || node::release_folder().ends_with("debug"), "{all} KiB of memory");
     Ok(())

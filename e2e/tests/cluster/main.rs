@@ -12,6 +12,7 @@ mod installer;
 mod manifest;
 mod openshift;
 mod pods;
+mod scrape;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, RwLock};
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
     openshift::add(&mut suite);
     installer::add(&mut suite);
     daemon::add(&mut suite);
+    scrape::add(&mut suite);
     let Suite { cluster, trials, .. } = suite;
     let mut conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(Err(error)) = cluster.and_then(Arc::into_inner).map(|mut cluster| cluster.down()) {
