@@ -9,10 +9,30 @@ The messages are those of `zerocap explain`, with its codes.
 [{{ join ", " $names }}]
 {{- end -}}
 
-{{- define "zerocap.patterns" -}}
-{{- $pairs := list -}}
-{{- range (.Files.Get "files/grammar.json" | fromJson).knobs -}}{{- $pairs = append $pairs (printf "'%s': r'%s'" .name .pattern) -}}{{- end -}}
-{ {{- join ", " $pairs -}} }
+{{- /* One key of each knob that has it, as a map in CEL, which reads JSON. */ -}}
+{{- define "zerocap.grammar" -}}
+{{- $key := .key -}}
+{{- $grammar := .root.Files.Get "files/grammar.json" | fromJson -}}
+{{- $found := dict -}}
+{{- range $grammar.knobs -}}
+{{- if hasKey . $key -}}{{- $_ := set $found .name (get . $key) -}}{{- end -}}
+{{- end -}}
+{{- $text := toJson $found -}}
+{{- range $name, $part := $grammar.parts -}}
+{{- $text = $text | replace (printf "{%s}" $name) ($part | toJson | trimAll "\"") -}}
+{{- end -}}
+{{- $text -}}
+{{- end -}}
+
+{{- /* The entries of the value of w, and whether e is one as the knob of w has it. */ -}}
+{{- define "zerocap.entries" -}}
+(w[1] in variables.lists ? w[2].split(',').map(e, e.trim()) : [w[2]])
+{{- end -}}
+
+{{- define "zerocap.fits" -}}
+variables.forms[?w[1]].orValue([]).exists(f, e.matches(f[0]) && (f[1] == '' || !e.matches(f[1]))
+  && (f[2] == '' || [e.substring(e.lastIndexOf(':') + 1).split('-')].exists(p, int(p[0]) <= int(f[2])
+    && (p.size() == 1 || (int(p[1]) <= int(f[2]) && int(p[0]) <= int(p[1]) && int(p[1]) - int(p[0]) <= int(f[3]))))))
 {{- end -}}
 
 {{- define "zerocap.knobsWhere" -}}
@@ -37,8 +57,20 @@ The messages are those of `zerocap explain`, with its codes.
     + {{ $pod }}.spec.?ephemeralContainers.orValue([]).map(c, c.name)
 - name: knobs
   expression: "{{ include "zerocap.knobs" .root }}"
-- name: patterns
-  expression: {{ include "zerocap.patterns" .root | quote }}
+- name: words
+  expression: >-
+    {{ include "zerocap.grammar" (dict "root" .root "key" "words") }}
+- name: forms
+  expression: >-
+    {{ include "zerocap.grammar" (dict "root" .root "key" "forms") }}
+- name: continued
+  expression: >-
+    {{ include "zerocap.grammar" (dict "root" .root "key" "continued") }}
+- name: why
+  expression: >-
+    {{ include "zerocap.grammar" (dict "root" .root "key" "why") }}
+- name: lists
+  expression: "{{ include "zerocap.knobsWhere" (dict "root" .root "key" "list" "value" true) }}"
 # The keys that are ours, well-formed or not, in any case.
 - name: ours
   expression: >-
@@ -76,23 +108,44 @@ The messages are those of `zerocap explain`, with its codes.
         && variables.word.substring(0, i) + variables.word.substring(i + 1) == k)
       || (k.size() == variables.word.size() + 1 && i < k.size()
         && k.substring(0, i) + k.substring(i + 1) == variables.word)))
-- name: badValues
+# Each as [key, knob, value]. White space around a value means nothing.
+- name: written
   expression: >-
-    variables.podKeys.filter(k, !variables.annotations[k].matches(
-      variables.patterns[k == 'network-enforcement' ? k : k.substring(11)]))
-    + variables.exceptions.filter(k, !variables.annotations[k].matches(
-      variables.patterns[k.substring(0, k.indexOf('.zerocap.io/'))]))
+    variables.podKeys.map(k, [string(k), k == 'network-enforcement' ? string(k) : k.substring(11), string(variables.annotations[k]).trim()])
+    + variables.exceptions.map(k, [string(k), k.substring(0, k.indexOf('.zerocap.io/')), string(variables.annotations[k]).trim()])
+- name: tooLarge
+  expression: >-
+    variables.written.filter(w, variables.annotations[w[0]].size() > 16384
+    || (w[1] in variables.lists && !(w[2] in variables.words[?w[1]].orValue([])) && w[2].split(',').size() > 256))
+# What is as large as no real pod's is left to the shim: it would cost more than the API server gives a policy.
+- name: judged
+  expression: >-
+    variables.written.map(w, w[2].size()).sum() > 49152 ? variables.written.filter(w, false) : variables.written
+- name: bad
+  expression: >-
+    variables.judged.filter(w, !(w[2] in variables.words[?w[1]].orValue([])) && (
+    {{- include "zerocap.entries" . | nindent 4 }}.exists(e, !
+    {{- include "zerocap.fits" . | nindent 4 }})
+    || (w[1] in variables.continued &&
+    {{- include "zerocap.entries" . | nindent 4 }}[0].matches(variables.continued[w[1]]))))
+# Of the first of these the entries that are wrong.
+- name: wrong
+  expression: >-
+    variables.bad.size() == 0 ? [] : [variables.bad[0]].map(w,
+    {{- include "zerocap.entries" . | nindent 4 }}.filter(e, !
+    {{- include "zerocap.fits" . | nindent 4 }}) +
+    {{- include "zerocap.entries" . | nindent 4 }})[0]
 - name: mode
   expression: >-
-    'network-enforcement' in variables.annotations ? variables.annotations['network-enforcement']
-    : variables.annotations[?'zerocap.io/network-enforcement'].orValue(
+    'network-enforcement' in variables.annotations ? variables.annotations['network-enforcement'].trim()
+    : variables.annotations[?'zerocap.io/network-enforcement'].optMap(mode, mode.trim()).orValue(
       variables.runtimeClass == '{{ .root.Values.runtimeClasses.platform.name }}' ? 'platform' : '')
 - name: platform
   expression: variables.mode == 'platform'
 - name: listen
   expression: variables.annotations[?'zerocap.io/listen'].orValue('').split(',').map(p, p.trim())
 - name: proxyPort
-  expression: variables.annotations[?'zerocap.io/proxy-port'].orValue('3128')
+  expression: variables.annotations[?'zerocap.io/proxy-port'].orValue('3128').trim()
 {{- end -}}
 
 {{- define "zerocap.validations" -}}
@@ -112,14 +165,24 @@ The messages are those of `zerocap explain`, with its codes.
   messageExpression: >-
     'ZC0108: annotation "' + variables.exceptions.filter(k, !(k.substring(k.indexOf('.zerocap.io/') + 12) in variables.containers))[0]
     + '" names a container that the pod does not have; write one of ' + variables.containers.join(', ')
-- expression: variables.badValues.size() == 0
+- expression: variables.ours.size() <= 256
+  messageExpression: "'ZC0104: the pod has ' + string(variables.ours.size()) + ' annotations of zerocap; write at most 256'"
+- expression: variables.tooLarge.size() == 0
   messageExpression: >-
-    'ZC0102: annotation "' + variables.badValues[0] + '" has "' + variables.annotations[variables.badValues[0]]
-    + '", which is none of its values; zerocap explain ZC0102 says more'
+    'ZC0104: annotation "' + variables.tooLarge[0][0] + '" has ' + (variables.annotations[variables.tooLarge[0][0]].size() > 16384
+    ? string(variables.annotations[variables.tooLarge[0][0]].size()) + ' bytes; write at most 16384'
+    : string(variables.tooLarge[0][2].split(',').size()) + ' entries; write at most 256 entries')
+- expression: variables.bad.size() == 0
+  messageExpression: >-
+    'ZC0102: annotation "' + variables.bad[0][0] + '" ' + (variables.bad[0][1] in variables.lists && variables.wrong[0] == ''
+    ? (variables.bad[0][2].contains(',') ? 'has an empty entry' : 'is empty') + '; write a comma-separated list without empty entries'
+    : 'has "' + (variables.wrong[0].size() > 120 ? variables.wrong[0].substring(0, 120) + '…' : variables.wrong[0]) + '", '
+    + variables.why[variables.bad[0][1]].filter(r, r[0] == '' || variables.wrong[0].matches(r[0]))[0][1] + '; '
+    + variables.why[variables.bad[0][1]].filter(r, r[0] == '' || variables.wrong[0].matches(r[0]))[0][2])
 - expression: >-
     !('network-enforcement' in variables.annotations && 'zerocap.io/network-enforcement' in variables.annotations)
-    || variables.annotations['network-enforcement'].replace('namespace', 'cluster')
-    == variables.annotations['zerocap.io/network-enforcement'].replace('namespace', 'cluster')
+    || variables.annotations['network-enforcement'].trim().replace('namespace', 'cluster')
+    == variables.annotations['zerocap.io/network-enforcement'].trim().replace('namespace', 'cluster')
   message: "ZC0103: annotations network-enforcement and zerocap.io/network-enforcement have different values; keep one of the two"
 - expression: >-
     !('zerocap.io/filesystem' in variables.annotations)

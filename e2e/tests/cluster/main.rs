@@ -8,6 +8,7 @@ mod chart;
 mod console;
 mod daemon;
 mod examples;
+mod grammar;
 mod installer;
 mod manifest;
 mod openshift;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
     let skipped = Arc::new(Mutex::new(suite.obstacle.clone()));
     pods::add(&mut suite);
     admission::add(&mut suite);
+    grammar::add(&mut suite);
     chart::add(&mut suite);
     examples::add(&mut suite);
     openshift::add(&mut suite);
