@@ -14,8 +14,8 @@ help: ## what can be made
 setup: ## install what is missing (Debian packages), once
 	@hack/setup
 
-build: setup ## release binaries into dist/
-	@hack/build
+build: setup ## release binaries into dist/; ARCH=aarch64: for 64-bit ARM, into dist/aarch64/
+	@hack/build $(addprefix --arch ,$(ARCH))
 
 test: build ## everything: unit, property and CLI tests, then the node and attack tests (root)
 	@hack/test
@@ -32,8 +32,9 @@ demo: build ## a restricted pod under zerocap beside the same pod under runc (ro
 bench: build ## time and memory beside containerd-shim-runc-v2, in one interleaved run (root)
 	@hack/bench
 
-image: build ## the node image as an OCI layout, with its bill of materials, into dist/image/
-	@hack/image
+image: setup ## the node image as an OCI layout, with its bill of materials, into dist/image/; ARCHES="amd64 arm64": for both
+	@folders=(); for arch in $(or $(ARCHES),$(shell uname -m)); do \
+	    folder=$$(hack/build --arch $$arch) || exit; folders+=("$$folder"); done; hack/image "$${folders[@]}"
 
 youki: setup ## build the engine youki, once; nodes and tests use it from then on
 	@hack/youki

@@ -7,7 +7,10 @@ use std::{env, fs};
 fn main() {
     let sources = Path::new("attacks");
     println!("cargo::rerun-if-changed={}", sources.display());
+    // As the crate `cc` names the compiler of another machine.
+    let of_target = format!("CC_{}", env::var("TARGET").unwrap_or_default().replace('-', "_"));
     println!("cargo::rerun-if-env-changed=CC");
+    println!("cargo::rerun-if-env-changed={of_target}");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("attacks");
     println!("cargo::rustc-env=ATTACKS={}", out.display());
 
@@ -15,7 +18,7 @@ fn main() {
         fs::read_dir(sources).map(|d| d.flatten().map(|e| e.path()).collect()).unwrap_or_default();
     files.retain(|f| f.extension().is_some_and(|e| e == "c"));
     files.sort();
-    let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let compiler = env::var(of_target).or_else(|_| env::var("CC")).unwrap_or_else(|_| "cc".to_owned());
     let flags = ["-std=gnu17", "-static", "-O1", "-Wall", "-Wextra", "-o"];
     match Command::new(&compiler).args(flags).arg(&out).args(&files).status() {
         Ok(status) if status.success() => {}

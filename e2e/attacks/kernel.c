@@ -22,6 +22,10 @@ CALL(memory_policy, syscall(SYS_set_mempolicy, 0, NULL, 0))
 CALL(compare_self, syscall(SYS_kcmp, getpid(), getpid(), 0, 0, 0))
 CALL(no_randomization, personality(ADDR_NO_RANDOMIZE))
 CALL(read_implies_exec, personality(READ_IMPLIES_EXEC))
+// x86 has one.
+#ifndef SYS_modify_ldt
+#define SYS_modify_ldt -1
+#endif
 CALL(local_table, syscall(SYS_modify_ldt, 0, (char[64]){0}, 64))
 CALL(page_out_others, syscall(SYS_process_madvise, prepare(syscall(SYS_pidfd_open, getpid(), 0)), (struct { void *a; size_t b; }[]){{0}}, 0, 21, 0))
 

@@ -41,10 +41,25 @@ def linked(machines):
     return found
 
 
-def spdx(digest, machines):
-    """The document. Its time is the last commit's, so that it says the same whenever it is made."""
+# What the compiler and the linker add, as `hack/build` names it in the file `linked` beside the programs.
+LICENCES = {"rust-std": "MIT OR Apache-2.0", "glibc": "LGPL-2.1-or-later", "libseccomp": "LGPL-2.1-only",
+            "libelf": "GPL-2.0-or-later OR LGPL-3.0-or-later", "zlib": "Zlib"}
+
+
+def libraries(folders):
+    """(name, version) → the architectures whose programs have it."""
+    found = {}
+    for machine, folder in folders.items():
+        for line in (folder / "linked").read_text().splitlines():
+            found.setdefault(tuple(line.split()), []).append(machine)
+    return found
+
+
+def spdx(digest, folders):
+    """The document about the programs in `folders`, one for each architecture. Its time is the last commit's, so that it says the same
+    whenever it is made."""
     sums = {(p["name"], p["version"]): p.get("checksum") for p in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]}
-    crates = linked(machines)
+    crates = linked(folders)
 
     def reference(package):
         return "SPDXRef-" + "".join(c if c.isalnum() or c in ".-" else "-" for c in f"crate-{package['name']}-{package['version']}")
@@ -55,17 +70,13 @@ def spdx(digest, machines):
         "licenseDeclared": "Apache-2.0", "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
         "checksums": [{"algorithm": "SHA256", "checksumValue": digest.removeprefix("sha256:")}],
     })
-    # What the compiler and the linker add.
-    for name, told, licence in (
-        ("rust-std", run("rustc", "--version").split()[1], "MIT OR Apache-2.0"),
-        ("glibc", run("getconf", "GNU_LIBC_VERSION").split()[1], "LGPL-2.1-or-later"),
-        ("libseccomp", run("pkg-config", "--modversion", "libseccomp").strip(), "LGPL-2.1-only"),
-    ):
+    for (name, told), machines in sorted(libraries(folders).items()):
         packages.append({
-            "SPDXID": f"SPDXRef-{name}", "name": name, "versionInfo": told, "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
-            "licenseDeclared": licence, "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
+            "SPDXID": f"SPDXRef-{name}-{told}", "name": name, "versionInfo": told, "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
+            "licenseDeclared": LICENCES[name], "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION",
+            "comment": f"in the programs for {', '.join(sorted(machines))}",
         })
-        relations.append(("SPDXRef-image", "STATIC_LINK", f"SPDXRef-{name}"))
+        relations.append(("SPDXRef-image", "STATIC_LINK", f"SPDXRef-{name}-{told}"))
     for package in sorted(crates.values(), key=lambda p: (p["name"], p["version"])):
         checksum = sums.get((package["name"], package["version"]))
         entry = {

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import pathlib
+import platform
 import stat
 import struct
 import tarfile
@@ -15,10 +16,14 @@ APPLETS = """[ ash awk base64 basename cat chmod chown cp cut date dd dirname ec
  ulimit umount uname uniq usleep vi wc wget which whoami xargs yes""".split()
 
 
+# The programs in test images are this machine's: GOARCH, and its number in ELF headers.
+ARCHITECTURE, E_MACHINE = {"x86_64": ("amd64", 62), "aarch64": ("arm64", 183)}[platform.machine()]
+
+
 def elf64(code: bytes) -> bytes:
-    """The smallest static x86_64 program: one header, one segment, code."""
+    """The smallest static program: one header, one segment, code."""
     start, size = 0x400000, 64 + 56 + len(code)
-    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, start + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, E_MACHINE, 1, start + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     return header + struct.pack("<IIQQQQQQ", 1, 5, 0, start, start, size, size, 4096) + code
 
 
@@ -29,8 +34,13 @@ def elf32(code: bytes) -> bytes:
     return header + struct.pack("<IIIIIIII", 1, 0, start, start, size, size, 5, 4096) + code
 
 
-# mov eax, SYS_pause; syscall; jmp back: sleeps for ever, as the pod's sandbox should.
-PAUSE = elf64(bytes.fromhex("b822000000 0f05 ebf7"))
+# Sleeps for ever, as the pod's sandbox should: SYS_pause, or SYS_ppoll of nothing, again after each signal.
+PAUSE = elf64({
+    # mov eax, 34; syscall; jmp back
+    "amd64": bytes.fromhex("b822000000 0f05 ebf7"),
+    # mov x0 to x3, 0; mov x8, 73; svc 0; b back
+    "arm64": bytes.fromhex("000080d2 010080d2 020080d2 030080d2 280980d2 010000d4 faffff17"),
+}[ARCHITECTURE])
 
 
 class Files:
@@ -132,7 +142,7 @@ class Image:
 
         layer = blob(self.files.layer(), "layer.v1.tar")
         config = blob(document({
-            "architecture": "amd64", "os": "linux", "config": self.config,
+            "architecture": ARCHITECTURE, "os": "linux", "config": self.config,
             "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
         }), "config.v1+json")
         manifest = blob(document({

@@ -43,7 +43,10 @@ have() {
 # Everything that stops a node from working here, one sentence each. Nothing printed: it can run.
 obstacles() {
   [ "$(id -u)" = 0 ] || { echo "a node needs root"; return; }
-  [ "$(uname -m)" = x86_64 ] || echo "the private node is only put together for x86_64, this is $(uname -m)"
+  case $(uname -m) in
+  x86_64 | aarch64) ;;
+  *) echo "the private node is only put together for x86_64 and aarch64, this is $(uname -m)" ;;
+  esac
   unshare --mount --net --pid --fork --uts --ipc --cgroup true 2>/dev/null ||
     echo "this machine does not allow new mount, network, PID and cgroup namespaces"
   [ -d /sys/fs/cgroup ] || echo "no cgroup tree is mounted at /sys/fs/cgroup"

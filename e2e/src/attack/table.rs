@@ -159,6 +159,7 @@ pub const GROUPS: &[Group] = &[
             "ping6",
             "int80_udp",
             "int80_any",
+            "foreign_program",
             "unix_raw",
             "netlink_generic",
             "netlink_diag",

@@ -143,7 +143,7 @@ fn import(cluster: &Cluster, programs: &Path, tag: &str) -> io::Result<Option<St
 fn another_version(cluster: &Cluster) -> io::Result<PathBuf> {
     let (from, to) = (node::release_folder(), cluster.dir().join("second"));
     fs::create_dir_all(&to)?;
-    for name in ["containerd-shim-zerocap-v2", "zerocap-engine", "zerocap"] {
+    for name in ["containerd-shim-zerocap-v2", "zerocap-engine", "zerocap", "linked"] {
         fs::copy(from.join(name), to.join(name))?;
     }
     fs::OpenOptions::new().append(true).open(to.join("zerocap"))?.write_all(b"\n")?;
