@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use zerocap_annotations::report::TargetKind;
+use zerocap_node::refusals::Refusals;
 use zerocap_node::state::Store;
 
 use crate::api::{Api, ApiError, Patch, Place};
+use crate::blocked::{Blocked, Pace};
 use crate::budget::{Budget, Telling};
+use crate::counted::Counted;
 use crate::event::Refused;
 use crate::evidence::{Evidence, Evidences};
 use crate::judge::{self, CONDITION, Judgement};
@@ -98,6 +101,8 @@ struct Tracked {
     asked: u32,
     /// When it is to be looked at again, if before the round.
     again: Option<Instant>,
+    /// When what was refused to it may be told again.
+    pace: Option<Pace>,
 }
 
 /// What the loop keeps.
@@ -108,6 +113,7 @@ struct Daemon {
     pods: HashMap<String, Tracked>,
     budget: Budget,
     numbers: Numbers,
+    shims: Counted,
     /// Containers whose start was counted.
     counted: HashSet<String>,
     board: Shared,
@@ -145,6 +151,7 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
         pods: HashMap::new(),
         budget: Budget::new(EVENTS.0, EVENTS.1, Instant::now()),
         numbers: Numbers::default(),
+        shims: Counted::default(),
         counted: HashSet::new(),
         board,
         labelled: None,
@@ -243,7 +250,7 @@ impl Daemon {
                 let count = |numbers: &mut Numbers| *numbers.refused.entry(refusal.code).or_default() += 1;
                 all_told &= self.tell(&tracked.pod, &Refused::start(refusal), count);
             }
-            all_told &= self.blocked(&tracked.pod);
+            all_told &= self.blocked(&mut tracked);
             if !all_told {
                 let retry = Instant::now() + RETRY;
                 tracked.again = Some(tracked.again.map_or(retry, |again| again.min(retry)));
@@ -277,26 +284,28 @@ impl Daemon {
 
     /// Sets the condition where it says something else. False if it has to be tried again.
     fn condition(&mut self, pod: &mut Pod, judgement: &Judgement) -> bool {
-        if judgement.is_told_by(pod.condition(CONDITION)) {
+        let condition = judgement.condition();
+        if condition.is_told_by(pod.condition(CONDITION)) {
             return true;
         }
+        let fields = json!({
+            "pod-uid": pod.metadata.uid, "namespace": pod.metadata.namespace, "pod": pod.metadata.name, "enforced": judgement.enforced,
+            "reason": judgement.reason, "detail": judgement.message,
+        });
+        self.set(pod, condition, || {
+            log::line(if judgement.enforced { Level::Info } else { Level::Warning }, "judged", &fields);
+        })
+    }
+
+    /// Sets a condition, and says so. False if it has to be tried again.
+    fn set(&mut self, pod: &mut Pod, condition: Condition, say: impl FnOnce()) -> bool {
         let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/status?fieldManager=zerocap-node");
-        match self.api.patch(&path, Patch::Strategic, &judgement.patch(pod, &log::now())) {
+        match self.api.patch(&path, Patch::Strategic, &condition.patch(pod, &log::now())) {
             Ok(()) => {
-                let level = if judgement.enforced { Level::Info } else { Level::Warning };
-                let fields = json!({
-                    "pod-uid": pod.metadata.uid, "namespace": namespace, "pod": name, "enforced": judgement.enforced,
-                    "reason": judgement.reason, "detail": judgement.message,
-                });
-                log::line(level, "judged", &fields);
-                pod.status.conditions.retain(|condition| condition.kind != CONDITION);
-                pod.status.conditions.push(Condition {
-                    kind: CONDITION.to_owned(),
-                    status: judgement.status().to_owned(),
-                    reason: judgement.reason.to_owned(),
-                    message: judgement.message.clone(),
-                });
+                say();
+                pod.status.conditions.retain(|told| told.kind != condition.kind);
+                pod.status.conditions.push(condition);
                 true
             }
             // The pod is gone, or another one has its name.
@@ -308,16 +317,28 @@ impl Daemon {
         }
     }
 
-    /// Tells what the packet fence refused first, for each container and rule. False if something has to be tried again.
-    fn blocked(&mut self, pod: &Pod) -> bool {
+    /// Tells what the packet fences refused: what was first by each rule as an Event, and all of it in a condition. False if something has
+    /// to be tried again.
+    fn blocked(&mut self, tracked: &mut Tracked) -> bool {
+        let pod = &tracked.pod;
+        let refusals: Vec<(String, Refusals)> = pod
+            .running()
+            .filter_map(|container| Some((container.name.clone(), self.evidences.refusals(pod, container)?)))
+            .collect();
         let mut all_told = true;
-        for container in pod.running() {
-            let Some(refusals) = self.evidences.refusals(pod, container) else { continue };
-            for first in refusals.firsts() {
+        for (container, told) in &refusals {
+            for first in told.firsts() {
                 let count = |numbers: &mut Numbers| *numbers.blocked.entry(first.rule.name()).or_default() += 1;
-                all_told &= self.tell(pod, &Refused::by_fence(&container.name, first), count);
+                all_told &= self.tell(pod, &Refused::by_fence(container, first), count);
             }
         }
+        let now = Instant::now();
+        let Some(condition) = Blocked::of(&refusals).map(Blocked::condition) else { return all_told };
+        let mut pace = tracked.pace.unwrap_or(Pace::new(now));
+        if pace.may(now) && !condition.is_told_by(pod.condition(&condition.kind)) {
+            all_told &= self.set(&mut tracked.pod, condition, || pace.written(now));
+        }
+        tracked.pace = Some(pace);
         all_told
     }
 
@@ -395,13 +416,14 @@ impl Daemon {
             }
         }
         self.numbers.recount(reports.iter().map(|(_, report)| report));
+        self.shims.recount(self.evidences.store(), reports.iter().map(|(id, _)| id.as_str()));
         let pods: Vec<Row> = self.pods.values().filter_map(|tracked| row(&tracked.pod)).collect();
         self.numbers.pods.clear();
         for status in pods.iter().map(|row| if row.enforced == "True" { "true" } else { "false" }) {
             *self.numbers.pods.entry(status).or_default() += 1;
         }
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        board.metrics = self.numbers.render(env!("CARGO_PKG_VERSION"));
+        board.metrics = self.numbers.render(env!("CARGO_PKG_VERSION"), &self.shims.sums);
         board.pods = pods;
     }
 

@@ -13,8 +13,6 @@
 //!
 //! Nothing is said of a pod that does not concern zerocap, and nothing new while no container runs and none was refused.
 
-use serde_json::{Value, json};
-
 use crate::evidence::Evidence;
 use crate::pod::{Condition, Pod};
 use crate::refusal::Refusal;
@@ -46,23 +44,14 @@ impl Judgement {
         if self.enforced { "True" } else { "False" }
     }
 
-    /// Whether a condition says the same already.
-    pub fn is_told_by(&self, condition: Option<&Condition>) -> bool {
-        condition.is_some_and(|told| {
-            told.status == self.status() && told.reason == self.reason && told.message == self.message
-        })
-    }
-
-    /// A strategic merge patch of the pod's status that sets this condition and touches nothing else. It names the uid, so a
-    /// new pod of the same name is not meant.
-    pub fn patch(&self, pod: &Pod, now: &str) -> Value {
-        let mut condition = json!({
-            "type": CONDITION, "status": self.status(), "reason": self.reason, "message": self.message,
-        });
-        if pod.condition(CONDITION).is_none_or(|told| told.status != self.status()) {
-            condition["lastTransitionTime"] = json!(now);
+    /// The condition that says so.
+    pub fn condition(&self) -> Condition {
+        Condition {
+            kind: CONDITION.to_owned(),
+            status: self.status().to_owned(),
+            reason: self.reason.to_owned(),
+            message: self.message.clone(),
         }
-        json!({ "metadata": { "uid": pod.metadata.uid }, "status": { "conditions": [condition] } })
     }
 }
 
@@ -146,7 +135,7 @@ fn objection(pod: &Pod, name: &str, evidence: &Evidence) -> Option<Judgement> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::from_value;
+    use serde_json::{Value, from_value, json};
 
     fn pod(change: Value) -> Pod {
         let mut pod = json!({
@@ -216,7 +205,7 @@ mod tests {
     fn the_patch_touches_one_condition() {
         let mut pod = pod(json!({}));
         let judgement = judge(&pod, &[], &[("a", confined())], None).unwrap();
-        let patch = judgement.patch(&pod, "2026-01-01T00:00:00Z");
+        let patch = judgement.condition().patch(&pod, "2026-01-01T00:00:00Z");
         assert_eq!(
             patch,
             json!({ "metadata": { "uid": "u" }, "status": { "conditions": [{
@@ -225,8 +214,10 @@ mod tests {
         );
         pod.status.conditions =
             vec![Condition { kind: CONDITION.into(), status: "True".into(), ..Condition::default() }];
-        assert!(!judgement.is_told_by(pod.condition(CONDITION)), "another message");
-        assert!(judgement.patch(&pod, "now")["status"]["conditions"][0].get("lastTransitionTime").is_none());
+        assert!(!judgement.condition().is_told_by(pod.condition(CONDITION)), "another message");
+        assert!(
+            judgement.condition().patch(&pod, "now")["status"]["conditions"][0].get("lastTransitionTime").is_none()
+        );
     }
 
     #[test]

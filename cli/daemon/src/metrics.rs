@@ -7,6 +7,8 @@ use zerocap_annotations::knob::Knob;
 use zerocap_annotations::report::TargetKind;
 use zerocap_annotations::{Report, Verdict};
 
+use crate::counted::{Kind, Sums};
+
 /// Upper bounds of the start histogram, in seconds.
 const BOUNDS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -85,7 +87,7 @@ impl Numbers {
     }
 
     /// The text of `/metrics`.
-    pub fn render(&self, version: &str) -> String {
+    pub fn render(&self, version: &str, shims: &Sums) -> String {
         let mut out = String::new();
         let mut family = |name: &str, kind: &str, help: &str, rows: &mut dyn Iterator<Item = (String, String)>| {
             // Writing to a String does not fail.
@@ -140,6 +142,43 @@ impl Numbers {
             "Rules by which a packet fence refused something: each container and rule of a pod once.",
             &mut self.blocked.iter().map(|(rule, count)| (format!("{{rule=\"{rule}\"}}"), count.to_string())),
         );
+        let mut sums = |name: &str, help: &str, labels: fn(&Kind) -> Option<String>| {
+            let rows = shims.counts.iter();
+            family(name, "counter", help, &mut rows.filter_map(|(kind, sum)| Some((labels(kind)?, sum.to_string()))));
+        };
+        sums(
+            "zerocap_refusals_total",
+            "What was refused to running containers, by layer and rule; at least so often. What seccomp and Landlock refuse nobody is told.",
+            |kind| match kind {
+                Kind::Fence(rule) => Some(format!("{{layer=\"packet-fence\",rule=\"{rule}\"}}")),
+                Kind::Question(rule @ ("refused" | "bounded")) => {
+                    Some(format!("{{layer=\"names\",rule=\"question-{rule}\"}}"))
+                }
+                Kind::Upstream(rule @ "blocked") => Some(format!("{{layer=\"names\",rule=\"address-{rule}\"}}")),
+                _ => None,
+            },
+        );
+        sums("zerocap_dns_questions_total", "Questions of workloads for names, by outcome.", |kind| match kind {
+            Kind::Question(outcome) => Some(format!("{{outcome=\"{outcome}\"}}")),
+            _ => None,
+        });
+        sums(
+            "zerocap_dns_upstream_total",
+            "Messages to the pods' name servers, and what of their answers was dropped.",
+            |kind| match kind {
+                Kind::Upstream(what) => Some(format!("{{what=\"{what}\"}}")),
+                _ => None,
+            },
+        );
+        family(
+            "zerocap_dns_names",
+            "gauge",
+            "Names in egress that are resolved, by whether the last answer is too old.",
+            &mut ["false", "true"]
+                .iter()
+                .zip(shims.names)
+                .map(|(stale, count)| (format!("{{stale=\"{stale}\"}}"), count.to_string())),
+        );
         family(
             "zerocap_events_suppressed_total",
             "counter",
@@ -185,7 +224,9 @@ mod tests {
         for seconds in [0.02, 0.03, 60.0] {
             numbers.starts.add(seconds);
         }
-        let text = numbers.render("0.1.0");
+        let counts =
+            [(Kind::Fence("listen"), 4), (Kind::Question("refused"), 5), (Kind::Upstream("queries"), 6)].into();
+        let text = numbers.render("0.1.0", &Sums { counts, names: [7, 8] });
         for line in [
             "zerocap_containers{mode=\"platform\",verdict=\"confined\"} 2",
             "zerocap_container_fences{fence=\"packet-fence\"} 2",
@@ -193,6 +234,11 @@ mod tests {
             "zerocap_pods{enforced=\"True\"} 1",
             "zerocap_refused_starts_total{code=\"ZC0209\"} 3",
             "zerocap_blocked_total{rule=\"egress\"} 2",
+            "zerocap_refusals_total{layer=\"packet-fence\",rule=\"listen\"} 4",
+            "zerocap_refusals_total{layer=\"names\",rule=\"question-refused\"} 5",
+            "zerocap_dns_questions_total{outcome=\"refused\"} 5",
+            "zerocap_dns_upstream_total{what=\"queries\"} 6",
+            "zerocap_dns_names{stale=\"true\"} 8",
             "zerocap_start_seconds_bucket{le=\"0.01\"} 0",
             "zerocap_start_seconds_bucket{le=\"0.025\"} 1",
             "zerocap_start_seconds_bucket{le=\"10\"} 2",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 use zerocap_annotations::grammar;
 
 /// A list of pods.
@@ -150,6 +151,24 @@ pub struct Said {
     pub reason: String,
     /// In a sentence.
     pub message: String,
+}
+
+impl Condition {
+    /// Whether another one says the same already.
+    pub fn is_told_by(&self, told: Option<&Self>) -> bool {
+        told.is_some_and(|told| told == self)
+    }
+
+    /// A strategic merge patch of the pod's status that sets this condition and touches nothing else. It names the uid, so a
+    /// new pod of the same name is not meant.
+    pub fn patch(&self, pod: &Pod, now: &str) -> Value {
+        let mut condition =
+            json!({ "type": self.kind, "status": self.status, "reason": self.reason, "message": self.message });
+        if pod.condition(&self.kind).is_none_or(|told| told.status != self.status) {
+            condition["lastTransitionTime"] = json!(now);
+        }
+        json!({ "metadata": { "uid": pod.metadata.uid }, "status": { "conditions": [condition] } })
+    }
 }
 
 impl Pod {

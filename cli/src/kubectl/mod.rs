@@ -27,7 +27,7 @@ As a plugin of kubectl it is this program under another name, in a folder of PAT
     ln -s \"$(command -v zerocap)\" /usr/local/bin/kubectl-zerocap
     kubectl zerocap status -A
 
-It asks through kubectl, with your own rights: `get pods` for status and explain, `list events` beside it for egress and for one \
+It asks through kubectl, with your own rights: `get pods` for status, explain and egress, `list events` beside it for the status of one \
 pod, and `create pods/portforward` in the daemon's namespace for --report.
 
 Exit status:

@@ -20,7 +20,7 @@ use crate::{Suite, chart, scrape};
 
 pub const NODE: &str = "zerocap-node";
 const ACCOUNT: &str = "zerocap-node-daemon";
-const SERVER: &str = "https://10.89.0.1:6443";
+pub const SERVER: &str = "https://10.89.0.1:6443";
 const CONDITION: &str = "zerocap.io/Enforced";
 
 pub fn add(suite: &mut Suite) {
@@ -198,6 +198,13 @@ fn gate(cluster: &Cluster) -> TestResult {
     let states = (is_ready(&exempt, "unconfined", "ContainersReady")?, is_ready(&exempt, "unconfined", "Ready")?);
     exempt.kubectl(&["delete", "pod", "unconfined", "--wait=false"])?;
     ensure!(judged?.contains("UNCONFINED"), "the message does not say it");
+    let column = |pod: &str| -> io::Result<(String, String)> {
+        let wide = space.kubectl(&["get", "pod", pod, "-o", "wide"])?;
+        let ends: Vec<&str> = wide.lines().filter_map(|line| line.trim_end().rsplit("  ").next()).collect();
+        Ok((ends.first().unwrap_or(&"").trim().to_owned(), ends.get(1).unwrap_or(&"").trim().to_owned()))
+    };
+    let said = |gates: &str| ("READINESS GATES".to_owned(), gates.to_owned());
+    ensure_eq!((column("confined")?, column("nothing")?), (said("1/1"), said("0/1")), "gates in -o wide");
     ensure_eq!(states, (true, false), "containers ready, pod ready");
     ensure!(
         is_ready(&space, "nothing", "ContainersReady")? && !is_ready(&space, "nothing", "Ready")?,
@@ -363,12 +370,17 @@ fn numbers(cluster: &Cluster) -> TestResult {
     Ok(())
 }
 
+/// Makes kubectl find its plugin.
+pub fn plugin_folder(cluster: &Cluster) -> io::Result<()> {
+    static LINKED: OnceLock<Result<(), String>> = OnceLock::new();
+    let link = cluster.dir().join("bin/kubectl-zerocap");
+    let make = || symlink(node::release_folder().join("zerocap"), &link).map_err(|error| error.to_string());
+    LINKED.get_or_init(make).clone().map_err(io::Error::other)
+}
+
 fn plugin(cluster: &Cluster) -> TestResult {
     Daemon::shared(cluster)?;
-    let link = cluster.dir().join("bin/kubectl-zerocap");
-    if !link.exists() {
-        symlink(node::release_folder().join("zerocap"), &link)?;
-    }
+    plugin_folder(cluster)?;
     let space = Namespace::new(cluster)?;
     let annotations =
         [("network-enforcement", "platform"), ("zerocap.io/listen", "8080"), ("zerocap.io/egress", "192.0.2.1:443")];
@@ -464,8 +476,11 @@ fn own_token(cluster: &Cluster) -> TestResult {
     let space = Namespace::new(cluster)?;
     space.run(&restricted("pod"))?;
     let own = token(cluster, Some(NODE))?;
-    // The control: its own condition it may set.
+    // The control: its own conditions it may set.
     patch_status(cluster, &own, &space, &our_condition())?;
+    let blocked =
+        json!({ "status": { "conditions": [{ "type": "zerocap.io/Blocked", "status": "True", "reason": "X" }] } });
+    patch_status(cluster, &own, &space, &blocked)?;
     let status = |patch: Value| patch_status(cluster, &own, &space, &json!({ "status": patch }));
     denied("another condition", status(json!({ "conditions": [{ "type": "Ready", "status": "False" }] })), "no other")?;
     denied("the phase", status(json!({ "phase": "Failed" })), "nothing of a pod's status")?;

@@ -7,6 +7,7 @@ mod admission;
 mod chart;
 mod console;
 mod daemon;
+mod egress;
 mod examples;
 mod grammar;
 mod installer;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
     installer::add(&mut suite);
     daemon::add(&mut suite);
     scrape::add(&mut suite);
+    egress::add(&mut suite);
     let Suite { cluster, trials, .. } = suite;
     let mut conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(Err(error)) = cluster.and_then(Arc::into_inner).map(|mut cluster| cluster.down()) {
