@@ -180,3 +180,32 @@ fn a_floor_says_what_names_may_resolve_to_and_which_ones_there_may_be() {
         assert_eq!(make("b", beyond).map_err(|error| error.code.as_str()).err(), Some("ZC0207"), "{beyond}");
     }
 }
+
+/// The kubelet writes the API server's Service into every container's environment. What pod or image write there adds to it.
+#[test]
+fn the_api_servers_service_is_guarded() {
+    let mut spec = workload_spec();
+    let env = spec["process"]["env"].as_array_mut().expect("an environment");
+    env.extend(
+        [
+            "KUBERNETES_SERVICE_HOST=10.96.0.1",
+            "KUBERNETES_PORT_443_TCP_ADDR=fd10:96::1",
+            "KUBERNETES_SERVICE_HOST=10.97.0.1",
+            "KUBERNETES_SERVICE_HOST=api.example",
+            "KUBERNETES_SERVICE_HOST=0.0.0.0/0",
+            "XKUBERNETES_SERVICE_HOST=10.98.0.1",
+        ]
+        .map(Value::from),
+    );
+    let names = confined(&spec, &[EGRESS], &host()).names.expect("names");
+    let alone = |text: &str, bits| (text.parse::<std::net::IpAddr>().expect("an address"), bits);
+    assert_eq!(names.never, [alone("10.96.0.1", 32), alone("fd10:96::1", 128), alone("10.97.0.1", 32)]);
+    // Whatever is written there, the floor's stay.
+    let floor = Floor::parse("version = 1\n[names]\nnever = [\"10.0.0.0/9\"]\n").expect("a floor");
+    let all = map(&[EGRESS, ("network-enforcement", "platform")]);
+    let pod = PodPolicy::new(&all, &floor).expect("a pod policy");
+    let policy = pod.container("c1", &all).expect("a policy");
+    let names = confine(&spec, Target::Init, &policy, &host()).expect("a confinement").names.expect("names");
+    assert_eq!(names.never.len(), 4);
+    assert_eq!(names.never[0], alone("10.0.0.0", 9));
+}

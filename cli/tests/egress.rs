@@ -173,3 +173,49 @@ fn options_that_do_not_go_together_are_refused() {
         egress(dir.path(), arguments).code(2);
     }
 }
+
+/// The names of a container, as its resolver writes them down.
+fn names(dir: &Path, name: &str) {
+    let value = json!({
+        "at": 1, "responder": "127.53.0.1", "permits": 1,
+        "names": [{ "name": "api.example", "asked": "api.example", "below": null, "answered": 1, "state": "resolved",
+                    "addresses": [{ "address": "10.0.0.5", "age": 1, "ttl": 30, "current": true, "permitted": 150 }] }],
+        "counters": { "answered": 1, "refused": 2, "bounded": 0, "failed": 0, "queries": 2, "ignored": 0, "blocked": 1, "surplus": 0,
+                      "unpermitted": 0 },
+        "blocked": [{ "name": "bad.example", "address": "169.254.169.254", "network": ["169.254.0.0", 16], "times": 1 }],
+        "unlisted": [{ "name": name, "times": 2, "last": 1 }], "forgotten": 0,
+    });
+    std::fs::write(dir.join("k8s.io").join(ID).join("names.json"), value.to_string()).unwrap();
+}
+
+#[test]
+fn names_are_shown_and_suggested() {
+    let dir = with(false, &[refused(Hook::Connect, 8443, b"curl")], &EGRESS);
+    names(dir.path(), "www.example.com");
+    let shown = stdout(&egress(dir.path(), &["0123"]).code(0));
+    for part in [
+        "127.53.0.1",
+        "api.example",
+        "bad.example resolved to 169.254.169.254, which no name may have (169.254.0.0/16)",
+        "2 refused",
+        "www.example.com",
+        "egress: www.example.com:443",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let view: Value =
+        serde_json::from_str(&stdout(&egress(dir.path(), &["0123", "--output", "json"]).code(0))).unwrap();
+    // Written at the moment of boot: nobody has asked again since.
+    assert_eq!(view["names"]["names"][0]["state"], "overdue");
+    assert_eq!(view["names"]["unlisted"][0]["permit"]["entry"], "www.example.com:443");
+    let said = egress(dir.path(), &["0123", "--suggest"]).code(0);
+    let expected = "zerocap.io/egress: \"tcp://10.0.0.1/32:443,api.example:8443,www.example.com:443\"";
+    assert_eq!(stdout(&said).trim(), expected);
+    assert!(stderr(&said).contains("port 443"), "{}", stderr(&said));
+    // What the annotation cannot have is not suggested.
+    names(dir.path(), "_ldap._tcp.localhost");
+    assert!(!stdout(&egress(dir.path(), &["0123", "--suggest"]).code(0)).contains("ldap"));
+    // A file with other than names is damaged.
+    names(dir.path(), "\u{1b}[31m.example\nx: y");
+    assert!(stderr(&egress(dir.path(), &["0123"]).code(2)).starts_with("error: ZC0902"));
+}

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{
     Capability, ContainerConfig, ContainerMetadata, ContainerStatus, ContainerStatusRequest, CreateContainerRequest,
-    DnsConfig, ExecSyncRequest, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerSecurityContext,
-    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption, PodSandboxConfig,
-    PodSandboxMetadata, PodSandboxStatusRequest, RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
-    SecurityProfile, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
+    DnsConfig, ExecSyncRequest, IdMapping, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig,
+    LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode,
+    NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxStatusRequest, RemoveContainerRequest,
+    RemovePodSandboxRequest, RunPodSandboxRequest, SecurityProfile, StartContainerRequest, StopContainerRequest,
+    StopPodSandboxRequest, UserNamespace,
 };
 use tonic::Status;
 
@@ -86,6 +87,15 @@ impl<'n> PodBuilder<'n> {
     #[must_use]
     pub fn shared_pid(mut self) -> Self {
         self.namespaces.pid = NamespaceMode::Pod.into();
+        self
+    }
+
+    /// A user namespace of the pod's own: `hostUsers: false`.
+    #[must_use]
+    pub fn own_users(mut self) -> Self {
+        let mapping = || vec![IdMapping { container_id: 0, host_id: 1 << 20, length: 1 << 16 }];
+        let mode = NamespaceMode::Pod.into();
+        self.namespaces.userns_options = Some(UserNamespace { mode, uids: mapping(), gids: mapping() });
         self
     }
 

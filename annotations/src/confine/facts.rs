@@ -1,5 +1,7 @@
 //! What a config.json says, as far as it decides anything. Read once, after the shape was checked.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::Target;
@@ -11,6 +13,9 @@ use crate::error::{ZcError, quote};
 const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 /// Files of the kubelet that the CRI binds into every container.
 const KUBELET_FILES: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+
+/// Where the kubelet says which address the API server's Service has. A name in their place says nothing.
+const API_SERVER: [&str; 2] = ["KUBERNETES_SERVICE_HOST=", "KUBERNETES_PORT_443_TCP_ADDR="];
 
 /// Where a namespace comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,8 @@ pub(super) struct Facts<'a> {
     pub user: Namespace<'a>,
     pub mounts: Vec<Mount<'a>>,
     pub sandbox_id: &'a str,
+    /// What the process's environment says of the API server's Service. Pod and image can say more, and by that tighten only.
+    pub api_servers: Vec<IpAddr>,
     /// The process's uid, inside the container.
     pub uid: u32,
     /// The same uid on the node; `None` where the spec does not show it.
@@ -109,6 +116,7 @@ impl<'a> Facts<'a> {
                 .and_then(Value::as_str)
                 .filter(|id| !id.is_empty())
                 .unwrap_or("/"),
+            api_servers: api_servers(process)?,
             uid,
             node_uid: if user == Namespace::Node { Some(uid) } else { mapped(linux, uid)? },
         })
@@ -146,6 +154,13 @@ impl<'a> Facts<'a> {
     pub(super) fn user_shm(&self) -> bool {
         self.mounts.iter().any(|m| m.destination == "/dev/shm" && m.is_bind() && !m.is_sandbox_shm(self.sandbox_id))
     }
+}
+
+fn api_servers(process: Option<&Value>) -> Result<Vec<IpAddr>, ZcError> {
+    let env = array(process.and_then(|process| process.get("env")), "/process/env")?;
+    let values = env.into_iter().flatten().filter_map(Value::as_str);
+    let told = values.filter_map(|line| API_SERVER.into_iter().find_map(|name| line.strip_prefix(name)));
+    Ok(told.filter_map(|value| value.parse().ok()).collect())
 }
 
 /// The namespaces that the spec lists.

@@ -22,7 +22,8 @@ pub(super) const HOSTS: &str = "/etc/hosts";
 pub struct Names {
     /// The destinations that are names or domains.
     pub destinations: Vec<Destination>,
-    /// Networks that no name may resolve to, beside those that hold everywhere and the node's and the pod's own.
+    /// Networks that no name may resolve to, beside those that hold everywhere and the node's and the pod's own: the floor's, and the API
+    /// server's Service.
     pub never: Vec<(IpAddr, u8)>,
     /// Networks that names may resolve to whatever forbids it.
     pub may: Vec<(IpAddr, u8)>,
@@ -39,7 +40,7 @@ impl Names {
         let NameNetworks { never, may } = policy.name_networks().clone();
         (!destinations.is_empty()).then(|| Self {
             destinations,
-            never: never.into_iter().collect(),
+            never: never.into_iter().chain(facts.api_servers.iter().map(|address| alone(*address))).collect(),
             may: may.into_iter().collect(),
             directory: host.files_dir.clone(),
             hosts: facts.kubelet_file(HOSTS).map(PathBuf::from),
@@ -51,6 +52,10 @@ impl Names {
 pub(super) fn named(policy: &Policy) -> Vec<Destination> {
     let all = policy.settings().egress.iter().flat_map(|egress| &egress.0);
     all.filter(|destination| is_name(destination)).cloned().collect()
+}
+
+fn alone(address: IpAddr) -> (IpAddr, u8) {
+    (address, if address.is_ipv4() { 32 } else { 128 })
 }
 
 /// Whether a destination is a name or a domain.

@@ -18,6 +18,18 @@ pub use destination::{Destination, MAX_NAME_PORTS, Peer, Transport};
 pub struct Egress(pub BTreeSet<Destination>);
 
 impl Egress {
+    /// A list as the annotation writes it; `None` where the annotation is refused.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
+    /// Whether this list names everything that the other one names.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.within(self)
+    }
+
     /// Whether each of the destinations lies within one of the other's.
     fn within(&self, other: &Self) -> bool {
         self.0.iter().all(|own| other.0.iter().any(|wide| wide.covers(own)))

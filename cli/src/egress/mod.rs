@@ -1,5 +1,6 @@
 //! `zerocap egress`: what a container's packet fence lets through, what it refused, and what would permit that.
 
+mod names;
 mod prometheus;
 mod show;
 mod suggest;
@@ -90,6 +91,16 @@ mod tests {
             assert_eq!(keys(&shown[list][0]), keys(&schema["$defs"][definition]["properties"]), "{list}");
         }
         assert_eq!(keys(&shown["counters"]), keys(&schema["$defs"]["counters"]["properties"]));
+        let names = &shown["names"];
+        assert_eq!(keys(names), keys(&schema["$defs"]["names"]["properties"]));
+        for (list, definition) in [("names", "name"), ("unlisted", "unlisted"), ("blocked", "blocked")] {
+            assert_eq!(keys(&names[list][0]), keys(&schema["$defs"][definition]["properties"]), "{list}");
+        }
+        assert_eq!(keys(&names["names"][0]["addresses"][0]), keys(&schema["$defs"]["name-address"]["properties"]));
+        assert_eq!(keys(&names["questions"]), keys(&schema["$defs"]["questions"]["properties"]));
+        let states: Vec<_> = names::states().map(|state| json!(state)).collect();
+        assert_eq!(json!(states), schema["$defs"]["name"]["properties"]["state"]["enum"]);
+        assert!(names::states().all(|state| json!(state) == state.word()));
         let described =
             schema["$defs"].as_object().into_iter().flatten().chain([(&String::new(), &schema)]).all(|(_, of)| {
                 of["properties"].as_object().is_some_and(|all| all.values().all(|it| it["description"].is_string()))

@@ -3,6 +3,7 @@
 use zerocap_fence::Hook;
 use zerocap_node::refusals::Distinct;
 
+use super::names::Names;
 use super::view::{State, View};
 use crate::out::outln;
 use crate::status::SHORT;
@@ -69,6 +70,7 @@ pub fn one(view: &View) {
     policy(view);
     counters(view);
     destinations(view);
+    view.names.iter().for_each(names);
     addresses(view);
     refusals(view);
 }
@@ -95,6 +97,11 @@ fn counters(view: &View) {
         rows.add_row(["of these not told one by one".to_owned(), counters.lost.to_string()]);
     }
     print("Counters", &rows);
+    if view.landlock_first {
+        outln!(
+            " Not in here: connects to ports that no entry has. Landlock refuses them before the fence could count."
+        );
+    }
 }
 
 fn destinations(view: &View) {
@@ -122,6 +129,61 @@ fn addresses(view: &View) {
         rows.add_row([clean(&address.destination), address.seconds_left.to_string()]);
     }
     print("Addresses", &rows);
+}
+
+fn names(names: &Names) {
+    let mut rows = table(&["name", "state", "address", "age", "ttl left", "permitted for"]);
+    for name in &names.names {
+        let place =
+            name.below.as_ref().map_or_else(|| name.name.clone(), |domain| format!("{} (*.{domain})", name.name));
+        let age = name.age_seconds.map_or_else(|| "-".to_owned(), seconds);
+        let mut first = [clean(&place), name.state.word().to_owned()];
+        if name.addresses.is_empty() {
+            let [place, state] = first;
+            rows.add_row([place, state, "-".to_owned(), age, "-".to_owned(), "-".to_owned()]);
+            continue;
+        }
+        for it in &name.addresses {
+            let address = if it.current { it.address.to_string() } else { format!("{} (former)", it.address) };
+            let [place, state] = std::mem::take(&mut first);
+            let times = [it.age_seconds, it.ttl_left_seconds, it.permitted_seconds].map(seconds);
+            rows.add_row([place, state, address].into_iter().chain(times));
+        }
+    }
+    print(&format!("Names (the container asks {}; as of {})", names.responder, names.written), &rows);
+    let asked = &names.questions;
+    outln!(
+        " Questions: {} answered, {} refused, {} over a bound, {} failed; {} to the pod's nameservers.",
+        asked.answered,
+        asked.refused,
+        asked.bounded,
+        asked.failed,
+        asked.queries
+    );
+    unlisted(names);
+    for it in names.blocked.iter().rev() {
+        let (name, address, network, times) = (clean(&it.name), it.address, &it.network, it.times);
+        outln!(" {name} resolved to {address}, which no name may have ({network}): {times} times");
+    }
+}
+
+fn unlisted(names: &Names) {
+    if names.unlisted.is_empty() {
+        return;
+    }
+    let mut rows = table(&["asked for in vain", "times", "last", "would permit it"]);
+    for it in names.unlisted.iter().rev() {
+        let permit = it.permit.as_ref().map_or_else(|| "-".to_owned(), |permit| format!("egress: {}", permit.entry));
+        rows.add_row([clean(&it.name), it.times.to_string(), clean(&it.last), clean(&permit)]);
+    }
+    print("Names that egress does not have", &rows);
+    if names.forgotten > 0 {
+        outln!(" {} earlier ones were forgotten.", names.forgotten);
+    }
+}
+
+fn seconds(seconds: u64) -> String {
+    format!("{seconds} s")
 }
 
 fn refusals(view: &View) {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use zerocap_annotations::knob::{Knob, MAX_ENTRIES};
+use zerocap_annotations::knob::{Egress, Knob, MAX_ENTRIES};
 use zerocap_annotations::policy::Source;
 
+use super::names::USUAL_PORT;
 use super::view::View;
 use crate::out::outln;
 
@@ -22,7 +23,20 @@ pub fn print(view: &View) {
     if lines.iter().any(|line| line.contains("egress")) {
         eprintln!("addresses of a name change: write the name where you know it");
     }
-    if view.forgotten > 0 || view.counters.as_ref().is_some_and(|counters| counters.lost > 0) {
+    if view.names.iter().flat_map(|names| &names.unlisted).any(|it| it.permit.is_some()) {
+        eprintln!(
+            "names that were asked for in vain stand with port {USUAL_PORT}: a question does not say which port it is for"
+        );
+    }
+    if view.landlock_first {
+        eprintln!(
+            "connects to ports that no entry has are not known: Landlock refuses them first; `mode: audit` shows them"
+        );
+    }
+    if view.names.as_ref().is_some_and(|names| names.forgotten > 0)
+        || view.forgotten > 0
+        || view.counters.as_ref().is_some_and(|counters| counters.lost > 0)
+    {
         eprintln!("more was refused than could be kept one by one: the list may lack some");
     }
 }
@@ -38,6 +52,11 @@ fn line(view: &View, knob: Knob) -> Option<String> {
     if knob == Knob::Egress {
         let counted = view.destinations.iter().filter(|asked| !asked.permitted);
         more.extend(counted.filter_map(|asked| asked.entry.clone()));
+        more = more.into_iter().map(|entry| by_name(view, &entry).unwrap_or(entry)).collect();
+        let in_vain = view.names.iter().flat_map(|names| &names.unlisted);
+        more.extend(in_vain.filter_map(|it| it.permit.as_ref()).map(|permit| permit.entry.clone()));
+        let old = view.policy.get(&knob).and_then(|setting| Egress::read(&setting.value));
+        more.retain(|entry| !old.as_ref().is_some_and(|old| has(old, entry)));
     }
     if more.is_empty() {
         return None;
@@ -55,6 +74,16 @@ fn line(view: &View, knob: Knob) -> Option<String> {
     Some(format!("{key}: \"{}\"", entries.join(",")))
 }
 
+/// The entry by the name whose address it is.
+fn by_name(view: &View, entry: &str) -> Option<String> {
+    view.names.as_ref().and_then(|names| names.named(entry))
+}
+
+/// Whether a list has an entry already: an address that its name has no more is refused in spite of it.
+fn has(list: &Egress, entry: &str) -> bool {
+    Egress::read(entry).is_some_and(|new| list.covers(&new))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::view::example;
@@ -62,12 +91,34 @@ mod tests {
 
     #[test]
     fn it_adds_what_was_refused_to_what_there_is() {
-        assert_eq!(lines(&example()), ["zerocap.io/egress: \"tcp://10.0.0.1/32:443,10.0.0.5:443\""]);
+        let all = "tcp://10.0.0.1/32:443,10.0.0.5:443,evil.example:443";
+        assert_eq!(lines(&example()), [format!("zerocap.io/egress: \"{all}\"")]);
         let mut bare = example();
+        bare.names = None;
         bare.policy.clear();
         assert_eq!(lines(&bare), ["zerocap.io/egress: \"10.0.0.5:443\""]);
         bare.refusals.clear();
         bare.destinations.truncate(1);
         assert!(lines(&bare).is_empty(), "what is permitted is not suggested");
+    }
+
+    #[test]
+    fn an_address_of_a_name_is_suggested_by_the_name() {
+        let mut view = example();
+        for (to, entry) in [("10.0.0.7:8443", "10.0.0.7:8443"), ("10.0.0.7:443", "10.0.0.7:443")] {
+            view.destinations.push(super::super::view::Asked {
+                destination: format!("tcp://{to}"),
+                permitted: false,
+                times: 1,
+                entry: Some(entry.into()),
+            });
+        }
+        view.refusals.clear();
+        view.destinations.retain(|it| it.destination.contains("10.0.0.7"));
+        let setting = view.policy.get_mut(&Knob::Egress).expect("a setting");
+        setting.value = "tcp://api.example:443".into();
+        // The second one is of the name already: its address was another one then.
+        let all = "tcp://api.example:443,api.example:8443,evil.example:443";
+        assert_eq!(lines(&view), [format!("zerocap.io/egress: \"{all}\"")]);
     }
 }

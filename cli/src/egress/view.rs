@@ -5,13 +5,15 @@ use std::io::ErrorKind;
 
 use serde::Serialize;
 use zerocap_annotations::knob::Knob;
-use zerocap_annotations::report::Setting;
-use zerocap_annotations::{ZcError, code};
+use zerocap_annotations::report::{Fence, Setting};
+use zerocap_annotations::{Promise, Report, ZcError, code};
 use zerocap_fence::{Attached, FenceError, Hook, Tree};
+use zerocap_names::{BootTime, Snapshot};
 use zerocap_node::fence::FenceState;
 use zerocap_node::refusals::{Clock, Distinct, Pod, Refusals, destination};
 use zerocap_node::state::{Document, Entry, Store};
 
+use super::names::Names;
 use crate::failure::Failure;
 use crate::status;
 
@@ -81,10 +83,13 @@ pub struct View {
     pub state: State,
     /// `mode: audit`.
     pub audit: bool,
+    /// Landlock refuses connects to ports that no entry has, before the fence could count them.
+    pub landlock_first: bool,
     pub policy: BTreeMap<Knob, Setting>,
     pub counters: Option<Counters>,
     pub destinations: Vec<Asked>,
     pub addresses: Vec<Address>,
+    pub names: Option<Names>,
     pub refusals: Vec<Distinct>,
     pub forgotten: u64,
 }
@@ -99,6 +104,7 @@ impl View {
         let report = status::report(store, entry)?;
         let told: Option<Refusals> = dir.read_json(Document::Refusals).map_err(Failure::bad_input)?;
         let told = told.unwrap_or_else(|| Refusals::new(Pod::default(), String::new(), false));
+        let names: Option<Snapshot> = dir.read_json(Document::Names).map_err(Failure::bad_input)?;
         let mut view = Self {
             version: VERSION,
             namespace: entry.namespace.clone(),
@@ -106,11 +112,13 @@ impl View {
             pod: told.pod,
             container: report.as_ref().map_or_else(String::new, |report| report.container.clone()),
             state: State::Starting,
-            audit: report.as_ref().is_some_and(zerocap_annotations::Report::audits),
+            audit: report.as_ref().is_some_and(Report::audits),
+            landlock_first: report.as_ref().is_some_and(landlock_connect),
             policy: report.map_or_else(BTreeMap::new, |report| report.policy),
             counters: None,
             destinations: Vec::new(),
             addresses: Vec::new(),
+            names: names.map(|names| Names::of(names, BootTime::now(), &Clock::now())),
             refusals: told.distinct,
             forgotten: told.forgotten,
         };
@@ -162,6 +170,12 @@ impl View {
     }
 }
 
+/// Whether Landlock decides about the ports of connects.
+fn landlock_connect(report: &Report) -> bool {
+    let egress = report.promises.iter().filter(|row| row.promise == Promise::Egress);
+    egress.flat_map(|row| &row.fences).any(|fence| fence.fence == Fence::LandlockTcp && fence.applied)
+}
+
 fn unreadable(error: FenceError) -> Failure {
     Failure::bad_input(ZcError::new(
         code::fence::UNREADABLE,
@@ -204,10 +218,12 @@ pub fn example() -> View {
         container: "web".into(),
         state: State::InForce,
         audit: false,
+        landlock_first: true,
         policy: [(Knob::Egress, setting("tcp://10.0.0.1/32:443"))].into(),
         counters: Some(Counters { approved: 3, refused: [(Hook::Connect, 2), (Hook::Bind, 0)].into(), lost: 0 }),
         destinations: vec![asked("10.0.0.1:443", true, 3), asked("10.0.0.5:443", false, 2)],
         addresses: vec![Address { destination: "tcp://10.0.0.7:443".into(), seconds_left: 30 }],
+        names: Some(Names::of(super::names::example(), BootTime(110_000_000_000), &Clock::now())),
         refusals: refusals.distinct,
         forgotten: 0,
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 use zerocap_node::refusals::Clock;
 use zerocap_node::state::{Entry, Store};
 
+use super::names::Names;
 use super::show;
 use super::view::{State, View};
 use crate::args::EgressOutput;
@@ -29,6 +30,7 @@ pub fn run(store: &Store, entry: &Entry, first: View, output: EgressOutput) -> R
         thread::sleep(INTERVAL);
         let Some(now) = View::of(store, entry)? else { break };
         tell(&before, &now, output);
+        names(before.names.as_ref(), now.names.as_ref(), output);
         before = now;
     }
     Ok(ExitCode::SUCCESS)
@@ -72,4 +74,46 @@ fn tell(before: &View, now: &View, output: EgressOutput) {
             ),
         }
     }
+}
+
+/// What names have come to resolve to, and which ones were asked for in vain.
+fn names(before: Option<&Names>, now: Option<&Names>, output: EgressOutput) {
+    let Some(now) = now else { return };
+    let known: BTreeMap<_, _> = before.iter().flat_map(|it| &it.names).map(|it| (&it.name, shown(it))).collect();
+    for name in &now.names {
+        let (state, addresses) = shown(name);
+        if known.get(&name.name) == Some(&(state, addresses.clone())) {
+            continue;
+        }
+        match output {
+            EgressOutput::Json => outln!(
+                "{}",
+                json!({ "at": now.written, "name": name.name, "state": name.state, "addresses": addresses })
+            ),
+            _ => outln!("{}  {:<12}  {}  {}", now.written, state, clean(&name.name), addresses.join(", ")),
+        }
+    }
+    let known: BTreeMap<_, _> = before.iter().flat_map(|it| &it.unlisted).map(|it| (&it.name, it.times)).collect();
+    for it in &now.unlisted {
+        let more = it.times.saturating_sub(known.get(&it.name).copied().unwrap_or(0));
+        let permit = it.permit.as_ref().map(|permit| permit.entry.as_str());
+        match output {
+            _ if more == 0 => {}
+            EgressOutput::Json => outln!(
+                "{}",
+                json!({ "at": it.last, "name": it.name, "permitted": false, "times": more, "permit": it.permit })
+            ),
+            _ => outln!(
+                "{}  no answer     {}  {more} times; egress does not name it; would permit it: {}",
+                it.last,
+                clean(&it.name),
+                permit.map_or_else(|| "-".to_owned(), |entry| format!("egress: {}", clean(entry)))
+            ),
+        }
+    }
+}
+
+fn shown(name: &super::names::Name) -> (&'static str, Vec<String>) {
+    let current = name.addresses.iter().filter(|it| it.current);
+    (name.state.word(), current.map(|it| it.address.to_string()).collect())
 }

@@ -17,6 +17,7 @@ mod install;
 mod knobs;
 mod lists;
 mod names;
+mod names_pods;
 mod often;
 mod over;
 mod presets;
@@ -181,6 +182,7 @@ fn main() -> ExitCode {
     egress::add(&mut suite);
     fence::add(&mut suite);
     names::add(&mut suite);
+    names_pods::add(&mut suite);
     often::add(&mut suite);
     over::add(&mut suite);
     presets::add(&mut suite);

@@ -14,9 +14,9 @@ use zerocap_e2e::{Container, Node, Pod, TestResult, ensure, ensure_eq};
 use crate::{ENGINES, REFERENCES, Suite};
 
 /// What the names open, and ports of the same servers that nothing opens.
-const TCP: u16 = 7443;
+pub const TCP: u16 = 7443;
 const RANGE: u16 = 7500;
-const SHUT: u16 = 7600;
+pub const SHUT: u16 = 7600;
 const UDP: u16 = 7123;
 
 pub fn add(suite: &mut Suite) {
@@ -30,7 +30,7 @@ pub fn add(suite: &mut Suite) {
 }
 
 /// What a client gets; `t(name, what)` prints it.
-const CLIENT: &str = r#"
+pub const CLIENT: &str = r#"
 import errno, socket, sys
 def t(name, what):
     try: print(name, what() or "ok", flush=True)
@@ -51,7 +51,7 @@ server, other, nameserver = sys.argv[1:4]
 "#;
 
 /// A program in a container, as its first process or as an exec; what it printed.
-fn client(container: &Container<'_>, internet: &Internet, script: &str) -> Result<String, zerocap_e2e::Outcome> {
+pub fn client(container: &Container<'_>, internet: &Internet, script: &str) -> Result<String, zerocap_e2e::Outcome> {
     let script = format!("{CLIENT}{script}");
     let addresses = [internet.server(), internet.other(), internet.nameserver()].map(|address| address.to_string());
     let mut command = vec!["python3", "-c", &script];
@@ -61,7 +61,7 @@ fn client(container: &Container<'_>, internet: &Internet, script: &str) -> Resul
     Ok(output.stdout.trim().to_owned())
 }
 
-fn python<'p>(pod: &'p Pod<'_>, name: &str) -> Result<Container<'p>, zerocap_e2e::Outcome> {
+pub fn python<'p>(pod: &'p Pod<'_>, name: &str) -> Result<Container<'p>, zerocap_e2e::Outcome> {
     Ok(pod
         .container(name)
         .image("python")
@@ -69,7 +69,7 @@ fn python<'p>(pod: &'p Pod<'_>, name: &str) -> Result<Container<'p>, zerocap_e2e
         .start()?)
 }
 
-fn internet(node: &Node) -> Result<Internet, zerocap_e2e::Outcome> {
+pub fn internet(node: &Node) -> Result<Internet, zerocap_e2e::Outcome> {
     crate::import_once(node, "python")?;
     let internet = Internet::new(node, &[TCP, RANGE, SHUT], &[UDP, TCP])?;
     internet.name("api.names.test", &[internet.server()]);
@@ -81,11 +81,11 @@ fn internet(node: &Node) -> Result<Internet, zerocap_e2e::Outcome> {
     Ok(internet)
 }
 
-fn pod<'n>(node: &'n Node, handler: &str, internet: &Internet) -> PodBuilder<'n> {
+pub fn pod<'n>(node: &'n Node, handler: &str, internet: &Internet) -> PodBuilder<'n> {
     node.pod(handler).platform().dns(internet.nameserver(), &["in.cluster.test", "cluster.test"])
 }
 
-fn egress() -> String {
+pub fn egress() -> String {
     format!(
         "api.names.test:{TCP},{RANGE}-{}, *.Models.test.:{TCP}, udp://time.names.test:{UDP}, short:{TCP}",
         RANGE + 3

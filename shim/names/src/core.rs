@@ -12,6 +12,7 @@ use crate::permits::Permits;
 use crate::rules::{Grant, Rules};
 use crate::snapshot::Blocked;
 use crate::table::Table;
+use crate::unlisted::Asked;
 use crate::upstream::{Failure, Upstream};
 use crate::wire::{Found, Kind};
 
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) permits: Mutex<Permits>,
     pub(crate) budget: Mutex<Budget>,
     pub(crate) blocked: Mutex<VecDeque<Blocked>>,
+    pub(crate) unlisted: Mutex<Asked>,
 }
 
 /// What became of an answer.
@@ -70,9 +72,12 @@ impl Core {
         let ttl = self.lifetime(&found);
         let until = now.plus(u64::from(ttl) + u64::from(self.limits.grace));
         let mut kept = Vec::new();
+        self.rules.guard().look(now);
         for address in found.addresses {
             if let Some(network) = self.rules.guard().forbids(address) {
                 self.block(name, address, network);
+                // It may have become the node's since it was permitted.
+                lock(&self.permits).revoke(|held| held == address);
                 settled.forbidden.get_or_insert((address, network));
             } else if kept.len() == self.limits.addresses {
                 self.upstream.count(|counters| counters.surplus += 1);
@@ -146,6 +151,13 @@ impl Core {
             return (retrying || pinned).then_some(Known::Failed);
         }
         Some(Known::Answer { addresses, exists: family.exists || !entry.is_empty(), ttl: ttl as u32 })
+    }
+
+    /// Looks again at everything that is permitted: addresses become the node's while containers run.
+    pub(crate) fn guard_again(&self) {
+        let guard = self.rules.guard();
+        guard.look(BootTime::now());
+        lock(&self.permits).revoke(|held| guard.forbids(held).is_some());
     }
 
     /// How long an answer is used. Many pinned names are not asked for more than twenty in a second.

@@ -4,11 +4,11 @@ use std::io;
 use std::net::IpAddr;
 
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zerocap_annotations::knob::Transport;
 
 /// Nanoseconds since boot, sleep included (`CLOCK_BOOTTIME`): the clock of the fence's expiry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BootTime(pub u64);
 

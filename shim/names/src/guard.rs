@@ -1,8 +1,12 @@
 //! What a name may never resolve to.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex};
 
+use crate::core::lock;
 use crate::embedded::embedded;
+use crate::gate::BootTime;
 
 /// An address and the number of leading bits that count.
 pub type Network = (IpAddr, u8);
@@ -56,13 +60,50 @@ const ALWAYS: [Network; 17] = [
 pub struct Guard {
     never: Vec<Network>,
     permitted: Vec<Network>,
+    around: Option<Around>,
+}
+
+/// What is around a container and changes while it runs: the addresses of its node, the networks of its pod.
+pub trait Surroundings: Send + Sync {
+    /// The networks that no name may resolve to now. It is asked before an answer is judged, once in a second at the most, and must not
+    /// wait for a network. What cannot be had now is what it was last.
+    fn networks(&self) -> Vec<Network>;
+}
+
+/// Surroundings, and what they were last.
+#[derive(Clone)]
+struct Around {
+    source: Arc<dyn Surroundings>,
+    last: Arc<Mutex<(BootTime, Vec<Network>)>>,
+}
+
+impl fmt::Debug for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Around").field(&lock(&self.last).1).finish()
+    }
 }
 
 impl Guard {
     /// `never` is added to what holds everywhere; `permitted`, the floor's exceptions, wins over both.
     #[must_use]
     pub fn new(never: Vec<Network>, permitted: Vec<Network>) -> Self {
-        Self { never, permitted }
+        Self { never, permitted, around: None }
+    }
+
+    /// Guards what is around as well.
+    #[must_use]
+    pub fn within(self, source: Arc<dyn Surroundings>) -> Self {
+        let last = Arc::new(Mutex::new((BootTime::now(), source.networks())));
+        Self { around: Some(Around { source, last }), ..self }
+    }
+
+    /// Looks around again, unless that was done within the last second.
+    pub(crate) fn look(&self, now: BootTime) {
+        let Some(Around { source, last }) = &self.around else { return };
+        let mut last = lock(last);
+        if now >= last.0.plus(1) {
+            *last = (now, source.networks());
+        }
     }
 
     /// The network that forbids an address, if one does.
@@ -79,7 +120,11 @@ impl Guard {
         if self.permitted.iter().any(|network| covers(*network, address)) {
             return None;
         }
-        ALWAYS.iter().chain(&self.never).copied().find(|network| covers(*network, address))
+        let fixed = ALWAYS.iter().chain(&self.never).copied().find(|network| covers(*network, address));
+        fixed.or_else(|| {
+            let around = lock(&self.around.as_ref()?.last);
+            around.1.iter().copied().find(|network| covers(*network, address))
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use domain::base::Name;
 use domain::base::name::ToLabelIter;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A name as it stands in messages.
 pub type WireName = Name<Vec<u8>>;
@@ -15,6 +15,13 @@ pub type WireName = Name<Vec<u8>>;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct HostName(String);
+
+impl<'de> Deserialize<'de> for HostName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("no host name"))
+    }
+}
 
 impl HostName {
     /// Reads a name in any case, with or without the trailing dot. `None` if it is no host name.

@@ -18,7 +18,7 @@ use crate::refresh;
 use crate::resolv_conf::{ResolvConf, resolv_conf};
 use crate::responder::Responder;
 use crate::rules::Rules;
-use crate::snapshot::{AddressState, NameState, Snapshot};
+use crate::snapshot::{AddressState, NameState, Snapshot, Standing};
 use crate::table::{Entry, Family, Table};
 use crate::upstream::Upstream;
 use crate::wire::Kind;
@@ -62,7 +62,8 @@ impl Names {
         let address = responder.address();
         let permits = Permits::new(gate, rules.most_permits());
         let budget = Budget::new(limits.bits, BootTime::now());
-        let upstream = Upstream { netns, conf: resolv_conf, port: server_port, counters: Mutex::default() };
+        let (counters, counted) = Default::default();
+        let upstream = Upstream { netns, conf: resolv_conf, port: server_port, counters, counted };
         let core = Arc::new(Core {
             rules,
             limits,
@@ -71,6 +72,7 @@ impl Names {
             permits: Mutex::new(permits),
             budget: Mutex::new(budget),
             blocked: Mutex::default(),
+            unlisted: Mutex::default(),
         });
         refresh::pin(&core).await?;
         let mut tasks = JoinSet::new();
@@ -110,6 +112,11 @@ impl Names {
         lines
     }
 
+    /// Waits until something has happened since this was waited for last: a question, an answer.
+    pub async fn changed(&self) {
+        self.core.upstream.counted.notified().await;
+    }
+
     /// What is known now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -118,12 +125,16 @@ impl Names {
         let mut names: Vec<NameState> = table.names.iter().map(|(name, entry)| self.state(name, entry, now)).collect();
         names.sort_by(|one, other| (&one.below, &one.name).cmp(&(&other.below, &other.name)));
         drop(table);
+        let (unlisted, forgotten) = lock(&self.core.unlisted).all();
         Snapshot {
+            at: now,
             responder: self.responder.ip(),
             names,
             permits: lock(&self.core.permits).len(),
             counters: lock(&self.core.upstream.counters).clone(),
             blocked: lock(&self.core.blocked).iter().cloned().collect(),
+            unlisted,
+            forgotten,
         }
     }
 
@@ -141,14 +152,34 @@ impl Names {
             addresses.iter().map(state).filter(|state| current || state.permitted > 0).collect()
         };
         let families = Kind::BOTH.map(|kind| entry.family(kind));
-        let addresses =
-            [true, false].into_iter().flat_map(|current| families.into_iter().flat_map(move |f| of(f, current)));
+        let addresses: Vec<AddressState> = [true, false]
+            .into_iter()
+            .flat_map(|current| families.into_iter().flat_map(move |family| of(family, current)))
+            .collect();
         NameState {
             name: name.clone(),
             asked: entry.asked.clone(),
             below: entry.below.clone(),
-            addresses: addresses.collect(),
-            stale: families.iter().any(|family| family.failed.is_some() && !family.addresses.is_empty()),
+            state: standing(families, &addresses),
+            answered: families.map(|family| family.at).into_iter().max().unwrap_or_default(),
+            addresses,
         }
+    }
+}
+
+/// What the last answers are worth.
+fn standing(families: [&Family; 2], addresses: &[AddressState]) -> Standing {
+    let old = || families.iter().filter(|family| !family.addresses.is_empty());
+    let failing = old().any(|family| family.failed.is_some());
+    let has = addresses.iter().any(|address| address.current && address.permitted > 0);
+    match (has, failing) {
+        (true, false) => Standing::Resolved,
+        (true, true) => Standing::Stale,
+        (false, true) => Standing::Failed,
+        (false, false) if old().next().is_some() => Standing::Expired,
+        (false, false) if families.iter().any(|of| of.at != BootTime::default() && of.failed.is_none()) => {
+            Standing::Empty
+        }
+        (false, false) => Standing::Failed,
     }
 }

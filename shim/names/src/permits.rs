@@ -60,17 +60,26 @@ impl Permits {
         grants.iter().map(|grant| self.held.get(&(to, *grant)).copied().unwrap_or_default()).min().unwrap_or_default()
     }
 
+    /// Takes back the permits of some addresses before their time.
+    pub(crate) fn revoke(&mut self, which: impl Fn(IpAddr) -> bool) {
+        self.give_back(|to, _| which(to));
+    }
+
     /// Gives back what is over.
     pub(crate) fn sweep(&mut self, now: BootTime) {
+        self.give_back(|_, until| until <= now);
+        self.held.shrink_to(self.held.len() * 2);
+    }
+
+    fn give_back(&mut self, which: impl Fn(IpAddr, BootTime) -> bool) {
         let gate = &self.gate;
         self.held.retain(|(to, (transport, ports)), until| {
-            let over = *until <= now;
+            let over = which(*to, *until);
             if over && let Err(error) = gate.forget(*transport, *to, *ports) {
                 warn!(%error, address = %to, "a permit that is over stays in the packet fence");
             }
             !over
         });
-        self.held.shrink_to(self.held.len() * 2);
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -113,6 +113,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
         let worked = !tasks.is_empty();
         while tasks.join_next().await.is_some() {}
         lock(&core.permits).sweep(BootTime::now());
+        core.guard_again();
         if !worked {
             sleep(Duration::from_secs(next.seconds_since(now).clamp(SLEEP.0, SLEEP.1))).await;
         }

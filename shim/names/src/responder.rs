@@ -174,9 +174,13 @@ fn decide(core: &Core, message: &[u8], room: Option<usize>) -> Decision {
             };
         }
     };
+    let host = question.host();
     let Some((name, (listed, grants))) =
-        question.host().and_then(|name| core.rules.listed(&name).map(|listed| (name, listed)))
+        host.as_ref().and_then(|name| core.rules.listed(name).map(|listed| (name.clone(), listed)))
     else {
+        if let Some(name) = host {
+            lock(&core.unlisted).add(name, BootTime::now());
+        }
         refused();
         return Decision::Reply(question.refuse(Rcode::REFUSED));
     };

@@ -2,14 +2,17 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::gate::BootTime;
 use crate::name::HostName;
 
 /// The names of one container.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Snapshot {
+    /// The moment: what follows in seconds counts from it.
+    pub at: BootTime,
     /// Where the responder is.
     pub responder: IpAddr,
     /// Pinned names, then those below wildcards that were asked for.
@@ -20,10 +23,14 @@ pub struct Snapshot {
     pub counters: Counters,
     /// The last addresses that were dropped since a name may not have them, oldest first.
     pub blocked: Vec<Blocked>,
+    /// Names that the workload asked for and that are not listed, the last one at the end; the one not asked for longest makes room.
+    pub unlisted: Vec<Unlisted>,
+    /// How many of these had to make room.
+    pub forgotten: u64,
 }
 
 /// One name.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NameState {
     /// As listed or asked for.
@@ -34,12 +41,30 @@ pub struct NameState {
     pub below: Option<HostName>,
     /// Its addresses, those of the last answer first, then those that are only permitted still.
     pub addresses: Vec<AddressState>,
-    /// Whether the last try to resolve it failed and older addresses are used.
-    pub stale: bool,
+    /// When the last good answer came; zero if none did.
+    pub answered: BootTime,
+    /// What that answer is worth now.
+    pub state: Standing,
+}
+
+/// What is known about a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It has addresses from the last try to resolve it.
+    Resolved,
+    /// The last answer has no address.
+    Empty,
+    /// The last try failed, and older addresses are used.
+    Stale,
+    /// Its last answer is over, and nobody has asked for it since: a name below a wildcard.
+    Expired,
+    /// It was never resolved, or its last good answer is too old.
+    Failed,
 }
 
 /// One address of a name.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AddressState {
     /// The address.
@@ -55,7 +80,7 @@ pub struct AddressState {
 }
 
 /// What happened since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Counters {
     /// Questions of the workload that were answered: with addresses, or that there are none.
@@ -79,7 +104,7 @@ pub struct Counters {
 }
 
 /// An address that was dropped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Blocked {
     /// The name.
@@ -90,4 +115,16 @@ pub struct Blocked {
     pub network: (IpAddr, u8),
     /// How often in a row.
     pub times: u64,
+}
+
+/// A name that the workload asked for in vain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Unlisted {
+    /// The name, without the trailing dot and in lower case: letters, digits, `-`, `_` and dots, whatever was asked.
+    pub name: HostName,
+    /// How often, whatever types of records were asked for.
+    pub times: u64,
+    /// When last.
+    pub last: BootTime,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::base::iana::Rcode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::name::WireName;
@@ -30,6 +31,8 @@ pub(crate) struct Upstream {
     pub(crate) conf: ResolvConf,
     pub(crate) port: u16,
     pub(crate) counters: Mutex<Counters>,
+    /// Somebody has counted.
+    pub(crate) counted: Notify,
 }
 
 /// Why no server gave an answer.
@@ -40,6 +43,7 @@ impl Upstream {
     /// Adds to a counter.
     pub(crate) fn count(&self, add: impl FnOnce(&mut Counters)) {
         add(&mut self.counters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        self.counted.notify_one();
     }
 
     /// Asks the servers in turn until one answers. Each question has a random id and, from the kernel, a random port.

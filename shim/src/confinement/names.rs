@@ -24,8 +24,10 @@ use zerocap_node::state::{Document, StateDir};
 
 pub(super) use files::{Files, pods_resolv_conf};
 
-/// How often what changed is written down. Addresses stay permitted for longer than that after they have changed.
+/// How often hosts is looked at. Addresses stay permitted for longer than that after they have changed.
 const EVERY: Duration = Duration::from_secs(15);
+/// What changed is written down no more often than this, whatever the workload asks.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// The names of one container.
 pub(super) struct Naming(Mutex<Phase>);
@@ -144,12 +146,13 @@ async fn keep(names: Names, files: Files, state: StateDir) {
         }
         if seen.as_ref() != Some(&snapshot.counters) {
             blocked(seen.as_ref(), &snapshot.counters, &snapshot.blocked, &state);
-            let written = serde_json::json!({ "at": BootTime::now(), "snapshot": snapshot });
-            if report(state.write_json(Document::Names, &written).map_err(ZcError::from)) {
+            if report(state.write_json(Document::Names, &snapshot).map_err(ZcError::from)) {
                 seen = Some(snapshot.counters);
             }
         }
-        tokio::time::sleep(EVERY).await;
+        if tokio::time::timeout(EVERY, names.changed()).await.is_ok() {
+            tokio::time::sleep(AT_MOST_EVERY).await;
+        }
     }
 }
 

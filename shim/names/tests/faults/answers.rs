@@ -59,6 +59,15 @@ async fn a_name_that_is_not_listed_is_refused_without_a_question() {
     }
     assert_eq!(server.names(), before);
     assert_eq!(pod.names.snapshot().counters.refused, 24);
+    // They are remembered for whoever looks, but for what is no host name, and in one spelling.
+    assert_eq!(pod.a("WWW.Example.com.").await.rcode, Rcode::REFUSED);
+    assert_eq!(pod.a("\\027[31m.example.com").await.rcode, Rcode::REFUSED);
+    let snapshot = pod.names.snapshot();
+    let asked: Vec<_> = snapshot.unlisted.iter().map(|one| (one.name.as_str(), one.times)).collect();
+    let expected = ["example.com", "models.example", "com", "a.api.example.com"].map(|name| (name, 4));
+    assert_eq!(asked, [&expected[..], &[("www.example.com", 5)]].concat());
+    let text = serde_json::to_string(&snapshot).expect("JSON");
+    assert_eq!(serde_json::from_str::<zerocap_names::Snapshot>(&text).expect("a snapshot"), snapshot);
 }
 
 #[tokio::test]

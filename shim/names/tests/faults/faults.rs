@@ -236,7 +236,7 @@ async fn down_later_keeps_the_last_good_for_a_while() {
     sleep(Duration::from_millis(2500)).await;
     assert_eq!(pod.a("api.test").await.addresses, ips(&["192.0.2.1"]));
     assert_eq!(pod.a("x.wild.test").await.addresses, ips(&["192.0.2.1"]));
-    assert!(pod.names.snapshot().names.iter().all(|name| name.stale));
+    assert!(pod.names.snapshot().names.iter().all(|name| name.state == zerocap_names::Standing::Stale));
     sleep(Duration::from_millis(4500)).await;
     assert_eq!(pod.a("api.test").await.rcode, Rcode::SERVFAIL);
     assert_eq!(pod.names.hosts(), "");

@@ -1,13 +1,15 @@
 //! Names that resolve to what a name may not have.
 
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
 use tokio::time::sleep;
-use zerocap_names::{Guard, Limits, StartError};
+use zerocap_names::{Guard, Limits, Network, StartError, Surroundings};
 
-use super::pod::{ips, quick, start, start_with};
+use super::pod::{Told, ips, quick, start, start_with};
 use super::server::Server;
 
 /// One address for every kind of network that is guarded, in every form.
@@ -107,4 +109,44 @@ async fn a_floor_may_permit_a_network() {
     let pod = start_with("db.test:5432", &server, "", guard, quick()).await.expect("started");
     assert_eq!(pod.a("db.test").await.addresses, ips(&["10.96.0.10"]));
     assert!(start("other.test:1", &server).await.is_ok(), "private networks are not guarded by themselves");
+}
+
+/// A node whose addresses change.
+#[derive(Default)]
+struct Node(Mutex<Vec<IpAddr>>);
+
+impl Surroundings for Node {
+    fn networks(&self) -> Vec<Network> {
+        self.0.lock().expect("no panic").iter().map(|address| (*address, 32)).collect()
+    }
+}
+
+/// An address that becomes the node's while a container runs is not told, not permitted, and taken back where it was.
+#[tokio::test]
+async fn what_becomes_the_nodes_is_guarded_from_then_on() {
+    let node = Arc::new(Node::default());
+    let server = Server::new(|asked| vec![asked.addresses(2, &["192.0.2.1", "192.0.2.2"])]).await;
+    let limits = Limits { shortest_ttl: 1, negative: 1, ..quick() };
+    let guard = Guard::default().within(node.clone());
+    let pod = start_with("api.test:443, *.wild.test:443", &server, "", guard, limits).await.expect("started");
+    for name in ["api.test", "x.wild.test"] {
+        assert_eq!(pod.a(name).await.addresses, ips(&["192.0.2.1", "192.0.2.2"]), "{name}");
+    }
+    node.0.lock().expect("no panic").push(ips(&["192.0.2.1"])[0]);
+    // The second for which what was seen holds.
+    sleep(Duration::from_millis(1100)).await;
+    assert_eq!(pod.a("y.wild.test").await.addresses, ips(&["192.0.2.2"]), "a name that is asked for first");
+    // Permits are taken back for every name at once, before any answer runs out.
+    assert!(pod.gate.told.lock().expect("no panic").contains(&Told::Forget(ips(&["192.0.2.1"])[0])));
+    for name in ["api.test", "x.wild.test"] {
+        assert_eq!(pod.a(name).await.addresses, ips(&["192.0.2.2"]), "{name}");
+    }
+    // Nobody asks, and the refresh of pinned names finds it.
+    node.0.lock().expect("no panic").push(ips(&["192.0.2.2"])[0]);
+    sleep(Duration::from_millis(3500)).await;
+    assert!(pod.gate.told.lock().expect("no panic").contains(&Told::Forget(ips(&["192.0.2.2"])[0])));
+    // What the node has given up may be reached again.
+    node.0.lock().expect("no panic").clear();
+    sleep(Duration::from_millis(1100)).await;
+    assert_eq!(pod.a("z.wild.test").await.addresses, ips(&["192.0.2.1", "192.0.2.2"]));
 }
