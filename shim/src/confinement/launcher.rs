@@ -30,6 +30,9 @@ pub(super) struct Launcher {
     identity: Identity,
 }
 
+/// How often a directory is made again that vanishes meanwhile.
+const ATTEMPTS: usize = 16;
+
 impl Launcher {
     /// The launcher of this program, below `root`.
     pub(super) fn install(root: &Path) -> Result<Self, ZcError> {
@@ -112,11 +115,18 @@ pub(super) fn label(path: &Path) -> io::Result<()> {
 
 /// A directory that containers' users can pass, whatever our umask is.
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {
-    if !path.is_dir() {
+    let make = || {
         DirBuilder::new().recursive(true).mode(0o755).create(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+    };
+    for _ in 0..ATTEMPTS {
+        match if path.is_dir() { Ok(()) } else { make() } {
+            // A neighbour that ends takes the empty directories above away, maybe between two of our steps.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => return result,
+        }
     }
-    Ok(())
+    make()
 }
 
 /// FNV-1a: tells versions apart. Nobody else writes here, and the content is compared as well.
@@ -127,6 +137,25 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a neighbour that ends takes away while we make it.
+    #[test]
+    fn directories_are_made_while_empty_ones_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let above = root.path().join("above");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = fs::remove_dir(&above);
+                }
+            });
+            let path = above.join("made");
+            let made = (0..300).try_for_each(|_| make_directory(&path).and_then(|()| fs::remove_dir(&path)));
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            made.unwrap();
+        });
+    }
 
     #[test]
     fn it_is_installed_once_and_repaired_when_it_was_changed() {
