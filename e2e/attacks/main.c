@@ -14,7 +14,7 @@ int forge(int seconds);
 int victim(void);
 static const struct world *current;
 
-static const struct attack *const tables[] = {egress_attacks, protocol_attacks, option_attacks, privilege_attacks,
+static const struct attack *const tables[] = {egress_attacks, detour_attacks, protocol_attacks, option_attacks, privilege_attacks,
                                               kernel_attacks, neighbour_attacks, file_attacks, netlink_attacks,
                                               signal_attacks, foreign_attacks};
 enum { TABLES = sizeof tables / sizeof *tables, SECONDS = 6 };

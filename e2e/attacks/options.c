@@ -34,6 +34,11 @@ OPTION(tcp_md5, AF_INET, IPPROTO_TCP, 14, struct { struct sockaddr_storage a; un
 OPTION(attach_filter, AF_INET, SOL_SOCKET, 26, struct { unsigned short n; void *p; } value = {1, (uint64_t[]){0x7fffffff00000006}})
 OPTION(ipv6_hop_options, AF_INET6, IPPROTO_IPV6, 54, unsigned char value[8] = {0, 0, 1, 4})
 OPTION(ipv6_transparent, AF_INET6, IPPROTO_IPV6, 75, int value = 1)
+// Headers that say by way of whom a packet goes, and for whom it has a word on the way.
+OPTION(ipv6_routing_header, AF_INET6, IPPROTO_IPV6, 57, unsigned char value[24] = {0, 2, 4, 0, [8] = 0xfd, [23] = 1})
+OPTION(ipv6_destination_options, AF_INET6, IPPROTO_IPV6, 59, unsigned char value[8] = {0, 0, 1, 4})
+// Twenty bits of each packet that nobody looks at.
+OPTION(ipv6_flow_label, AF_INET6, IPPROTO_IPV6, 32, struct { unsigned char to[16]; uint32_t label; unsigned char action, share; unsigned short flags, expires, linger; uint32_t pad; } value = {.to = {[15] = 1}, .label = htonl(0x54321), .share = 1, .flags = 1})
 // Which port connect and listen take where nothing was bound: that of the proxy, on another container's behalf.
 OPTION(port_range, AF_INET, IPPROTO_IP, 51, uint32_t value = 20100u << 16 | 20100u)
 // The level's and the name's upper halves are not looked at by the kernel.
@@ -50,4 +55,5 @@ const struct attack option_attacks[] = {
     NAMED(record_route), NAMED(dont_route), NAMED(mark), NAMED(transparent), NAMED(free_bind),
     NAMED(tcp_fastopen), NAMED(tcp_fastopen_connect), NAMED(tcp_fastopen_no_cookie), NAMED(tcp_repair),
     NAMED(tcp_upper_layer), NAMED(tcp_md5), NAMED(attach_filter), NAMED(ipv6_hop_options), NAMED(ipv6_transparent), NAMED(port_range),
-    {"option_high_bits", option_high_bits}, {0}};
+    {"option_high_bits", option_high_bits},
+    NAMED(ipv6_routing_header), NAMED(ipv6_destination_options), NAMED(ipv6_flow_label), {0}};

@@ -119,7 +119,8 @@ impl Internet {
         self.zone.lock().map(|zone| zone.asked.clone()).unwrap_or_default()
     }
 
-    fn netns(&self) -> PathBuf {
+    /// Its network namespace.
+    pub fn netns(&self) -> PathBuf {
         format!("/proc/{}/ns/net", self.holder.id()).into()
     }
 
@@ -142,6 +143,24 @@ impl Internet {
                     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
                     let _ = stream.read(&mut [0; 1024]);
                     let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+                });
+            }
+        });
+        Ok(())
+    }
+
+    /// A TCP server of the first server that sends back whatever comes, until the other end closes.
+    pub fn talk(&self, port: u16) -> io::Result<()> {
+        let listener = netns::within(&self.netns(), || TcpListener::bind((self.server(), port)))?;
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut buffer = [0; 512];
+                    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                        if stream.write_all(&buffer[..length]).is_err() {
+                            break;
+                        }
+                    }
                 });
             }
         });

@@ -183,6 +183,12 @@ pub const GROUPS: &[Group] = &[
             "bluetooth",
             "rds",
             "key",
+            "every_protocol4",
+            "every_protocol6",
+            "multicast_join4",
+            "multicast_join6",
+            "sendmmsg_mixed",
+            "splice_into_datagram",
         ],
     ),
     group(
@@ -195,7 +201,7 @@ pub const GROUPS: &[Group] = &[
         "protocols",
         World::Network,
         Profile::Root,
-        &["raw4", "raw6", "raw_any", "packet", "packet_datagram", "packet_old", "xdp"],
+        &["raw4", "raw6", "raw_any", "packet", "packet_datagram", "packet_old", "xdp", "multicast_join_by_stream"],
     ),
     group(
         "egress",
@@ -216,6 +222,10 @@ pub const GROUPS: &[Group] = &[
             "option_tcp_md5",
             "option_high_bits",
             "option_port_range",
+            "option_ipv6_flow_label",
+            "self_connect4",
+            "self_connect6",
+            "splice_into_stream",
         ],
     ),
     group(
@@ -224,6 +234,8 @@ pub const GROUPS: &[Group] = &[
         Profile::Root,
         &[
             "option_source_route",
+            "option_ipv6_routing_header",
+            "option_ipv6_destination_options",
             "option_mark",
             "option_transparent",
             "option_tcp_repair",
@@ -244,6 +256,7 @@ pub const GROUPS: &[Group] = &[
             "listen_high_bits",
             "bind_proxy_port",
             "bind_without_family",
+            "disconnect_and_listen",
         ],
     ),
     group(
@@ -259,6 +272,7 @@ pub const GROUPS: &[Group] = &[
         Profile::Root,
         &[
             "unshare_mount",
+            "arp_entry",
             "unshare_net",
             "setns_own",
             "setns_pidfd",

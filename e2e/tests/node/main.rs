@@ -4,6 +4,7 @@
 //! its reason; the list is printed at the end.
 
 mod attacks;
+mod clients;
 mod confined;
 mod egress;
 mod engines;
@@ -183,6 +184,7 @@ fn main() -> ExitCode {
     fence::add(&mut suite);
     names::add(&mut suite);
     names_pods::add(&mut suite);
+    clients::add(&mut suite);
     often::add(&mut suite);
     over::add(&mut suite);
     presets::add(&mut suite);

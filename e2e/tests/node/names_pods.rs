@@ -198,10 +198,25 @@ fn names_of(node: &Node) -> Result<Internet, Outcome> {
 fn killed_beside_a_stopped_containerd(_: &Node, handler: &str) -> TestResult {
     let mut node = Node::start()?;
     node.import("python")?;
-    let result = killed(&node, handler);
-    node.exec(&["sh", "-c", "kill -CONT $(cat /run/node/containerd.pid)"])?;
-    result?;
+    killed(&node, handler)?;
     Ok(node.down()?)
+}
+
+/// A containerd that goes on when this is dropped: before the pods that it has to remove.
+struct Stopped<'n>(&'n Node);
+
+impl<'n> Stopped<'n> {
+    fn new(node: &'n Node) -> Result<Self, Outcome> {
+        node.exec(&["sh", "-c", "kill -STOP $(cat /run/node/containerd.pid)"])?;
+        Ok(Self(node))
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        // The node's end tells if this did not work.
+        let _ = self.0.exec(&["sh", "-c", "kill -CONT $(cat /run/node/containerd.pid)"]);
+    }
 }
 
 fn killed(node: &Node, handler: &str) -> TestResult {
@@ -231,18 +246,21 @@ fn killed(node: &Node, handler: &str) -> TestResult {
     };
     until(5)?;
     ensure!(log().contains("listed ok") && !log().contains("other ok"), "before: {}", log());
-    let shim = shim_of(node, main.pid()?)?;
-    node.exec(&["sh", "-c", "kill -STOP $(cat /run/node/containerd.pid)"])?;
+    let init = main.pid()?;
+    let shim = shim_of(node, init)?;
+    let _stopped = Stopped::new(node)?;
     node.exec(&["kill", "-KILL", &shim.to_string()])?;
     // What was on its way arrives.
     thread::sleep(Duration::from_millis(200));
     let observer = internet.observer()?;
     let (asked, so_far) = (internet.asked().len(), rounds(&log()));
     until(so_far + 2)?;
+    let sockets = fs::read_to_string(node.path(&format!("/proc/{init}/net/udp")))?;
+    ensure!(!sockets.contains(":0035 00000000"), "somebody still has the responder's socket: {sockets}");
     let later = internet.asked();
     ensure_eq!(later.len(), asked, "questions after the kill: {later:?}");
     let told = log();
-    let after: Vec<&str> = told.lines().skip_while(|line| *line != format!("round {}", so_far + 1)).collect();
+    let after: Vec<&str> = told.lines().skip_while(|line| *line != format!("round {so_far}")).collect();
     for line in &after {
         let fine = line.starts_with("round ")
             || line.ends_with(" EACCES")

@@ -5,6 +5,7 @@
 
 mod alone;
 mod many;
+mod names;
 mod traffic;
 
 use std::error::Error;
@@ -54,6 +55,9 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|word| word == traffic::CLIENT) {
         return told(traffic::client(&arguments[1..]));
     }
+    if arguments.first().is_some_and(|word| word == names::CLIENT) {
+        return told(names::client(&arguments[1..]));
+    }
     if let [word, rounds] = &arguments[..]
         && word == alone::INSIDE
     {
@@ -102,6 +106,7 @@ fn measure(rounds: usize) -> Result<(), Box<dyn Error>> {
     alone::run(&node, rounds)?;
     many::run(&node)?;
     traffic::run(&node, rounds)?;
+    names::run(&node, rounds)?;
     node.down()?;
     Ok(())
 }

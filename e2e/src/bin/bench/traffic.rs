@@ -23,7 +23,11 @@ const STREAM: usize = 64 << 20;
 /// How the program is called in the pod.
 pub const CLIENT: &str = "client";
 /// Where it lies there.
-const PROGRAM: &str = "/bench/bench";
+pub const PROGRAM: &str = "/bench/bench";
+/// And in what folder of the node.
+pub const PLACE: &str = "/var/lib/e2e-bench";
+/// What a container does in which it is run.
+pub const IDLE_PROGRAM: [&str; 3] = ["/usr/bin/python3", "-c", "import time; time.sleep(1000000)"];
 
 /// What one round of one pod gave.
 const FIGURES: [&str; 3] =
@@ -32,23 +36,29 @@ const FIGURES: [&str; 3] =
 const GOALS: [&str; 3] = ["≤ 1.15", "≤ 1.05", "≥ 0.98"];
 type Sample = [f64; FIGURES.len()];
 
+/// Puts this program where pods can mount it.
+pub fn lay_out(node: &Node) -> io::Result<()> {
+    let place = node.path(PLACE);
+    if place.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&place)?;
+    fs::copy(std::env::current_exe()?, place.join("bench"))?;
+    fs::set_permissions(place.join("bench"), fs::Permissions::from_mode(0o755))
+}
+
 /// Measures and prints a table.
 pub fn run(node: &Node, rounds: usize) -> Result<(), Box<dyn Error>> {
     node.import("python")?;
     let ports = [serve(node, hang_up)?, serve(node, echo)?, serve(node, swallow)?];
     let egress: Vec<String> = ports.iter().map(|port| format!("{HOST}:{port}")).collect();
-    let place = node.path("/var/lib/e2e-bench");
-    fs::create_dir_all(&place)?;
-    fs::copy(std::env::current_exe()?, place.join("bench"))?;
-    fs::set_permissions(place.join("bench"), fs::Permissions::from_mode(0o755))?;
-
+    lay_out(node)?;
     let plain = node.pod("runc").start()?;
     let confined = node.pod("zerocap-runc").platform().annotate("zerocap.io/egress", &egress.join(",")).start()?;
-    let idle = ["/usr/bin/python3", "-c", "import time; time.sleep(1000000)"];
     let mut containers = Vec::new();
     for pod in [&plain, &confined] {
-        let builder = pod.container("main").image("python").command(&idle);
-        containers.push(builder.mount("/var/lib/e2e-bench", "/bench", true).start()?);
+        let builder = pod.container("main").image("python").command(&IDLE_PROGRAM);
+        containers.push(builder.mount(PLACE, "/bench", true).start()?);
     }
     let mut samples = [Vec::new(), Vec::new()];
     for round in 0..=rounds {
@@ -168,6 +178,6 @@ pub fn client(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn micros(time: Duration) -> f64 {
+pub fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }

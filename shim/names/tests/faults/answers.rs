@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use domain::base::iana::{Opcode, OptRcode, Rcode};
 use domain::base::{Message, MessageBuilder, Rtype};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use zerocap_annotations::knob::Transport::{Tcp, Udp};
 use zerocap_names::{Guard, HostName, Netns, Responder, StartError};
 
@@ -134,6 +136,42 @@ async fn many_questions_by_one_connection() {
     let rcodes: Vec<Rcode> = answers.iter().map(|answer| read(answer).rcode).collect();
     assert_eq!(rcodes, [Rcode::NOERROR, Rcode::NOERROR, Rcode::REFUSED]);
     assert_eq!(read(&answers[1]).addresses, ips(&["192.0.2.1"]));
+}
+
+/// What a client may do with a connection: pile up questions, cut them, send garbage. Others are answered all the same.
+#[tokio::test]
+async fn piled_up_and_cut_questions() {
+    let server = Server::new(|asked| vec![asked.addresses(60, &["192.0.2.1"])]).await;
+    let pod = start("api.test:443", &server).await.expect("started");
+    let to = pod.names.responder();
+    let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes()[..], message].concat();
+    // Some that say half of something and stay.
+    let mut half = Vec::new();
+    for cut in [0, 1, 2, 5, 20] {
+        let mut stream = TcpStream::connect(to).await.expect("connected");
+        stream.write_all(&framed(&question(1, "api.test", Rtype::A))[..cut]).await.expect("written");
+        half.push(stream);
+    }
+    // A hundred at once, written byte by byte where their boundaries are.
+    let mut stream = TcpStream::connect(to).await.expect("connected");
+    let piled: Vec<u8> = (0..100).flat_map(|id| framed(&question(id, "api.test", Rtype::A))).collect();
+    let (first, rest) = piled.split_at(33);
+    stream.write_all(first).await.expect("written");
+    stream.flush().await.expect("written");
+    stream.write_all(rest).await.expect("written");
+    for id in 0..100_u16 {
+        let length = stream.read_u16().await.expect("an answer");
+        let mut answer = vec![0; usize::from(length)];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(answer[..2], id.to_be_bytes());
+        assert_eq!(read(&answer).addresses, ips(&["192.0.2.1"]));
+    }
+    // The largest message there can be, with nothing in it; the connection ends, or says that it is no question.
+    let garbage = framed(&vec![0xff; usize::from(u16::MAX)]);
+    stream.write_all(&garbage).await.expect("written");
+    assert!(stream.read_u16().await.is_err(), "an answer to garbage");
+    assert_eq!(pod.a("api.test").await.addresses, ips(&["192.0.2.1"]));
+    assert_eq!(server.names().len(), 2, "none of it leaves: A and AAAA were asked for at the start");
 }
 
 #[tokio::test]
