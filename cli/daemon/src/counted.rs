@@ -11,9 +11,9 @@ use zerocap_node::state::{Document, StateDir, Store};
 use crate::evidence::NAMESPACE;
 
 /// What happened to questions for names, by the word that the shim has for it.
-const QUESTIONS: [&str; 4] = ["answered", "refused", "bounded", "failed"];
+pub const QUESTIONS: [&str; 4] = ["answered", "refused", "bounded", "failed"];
 /// What passed between the resolver and the pod's servers.
-const UPSTREAM: [&str; 5] = ["queries", "ignored", "blocked", "surplus", "unpermitted"];
+pub const UPSTREAM: [&str; 5] = ["queries", "ignored", "blocked", "surplus", "unpermitted"];
 
 /// One kind of thing: the layer and the rule of a refusal, or a word of DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

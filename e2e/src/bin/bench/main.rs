@@ -2,8 +2,10 @@
 //! runtimes taking turns within every round, so that a slower minute of the machine hits all of them.
 //!
 //! usage: bench [ROUNDS]        prints a Markdown table; `make bench` writes it to docs/bench.md
+//!        bench kubernetes ROUNDS   that part alone
 
 mod alone;
+mod kubernetes;
 mod many;
 mod names;
 mod traffic;
@@ -63,6 +65,11 @@ fn main() -> ExitCode {
     {
         return told(rounds.parse().map_err(Into::into).and_then(alone::inside));
     }
+    if let [word, rounds] = &arguments[..]
+        && word == kubernetes::ALONE
+    {
+        return told(rounds.parse().map_err(Into::into).and_then(kubernetes::run));
+    }
     let rounds = arguments.first().map_or(Ok(ROUNDS), |n| n.parse());
     let Ok(rounds) = rounds else {
         eprintln!("usage: bench [ROUNDS]");
@@ -108,7 +115,7 @@ fn measure(rounds: usize) -> Result<(), Box<dyn Error>> {
     traffic::run(&node, rounds)?;
     names::run(&node, rounds)?;
     node.down()?;
-    Ok(())
+    kubernetes::run(rounds)
 }
 
 fn one_pod(node: &Node, runtime: &Runtime) -> Result<Sample, Box<dyn Error>> {
