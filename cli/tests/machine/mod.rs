@@ -1,16 +1,17 @@
 //! What the tests of programs on this machine share.
 #![allow(dead_code, reason = "each test program uses a part")]
 
-use std::fs::{self, Permissions};
+#[path = "../../../launcher/tests/common/lasting.rs"]
+mod lasting;
+
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use tempfile::TempDir;
 
 /// The program under test, where its builder put it.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_zerocap");
@@ -46,15 +47,12 @@ pub fn each(test: impl Fn(Who)) {
 
 /// Where everybody can execute it.
 pub fn program() -> &'static Path {
-    static COPY: OnceLock<TempDir> = OnceLock::new();
-    let folder = COPY.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        fs::copy(PROGRAM, folder.path().join("zerocap")).unwrap();
-        folder
-    });
-    // The folder lives as long as the tests do.
-    Box::leak(folder.path().join("zerocap").into_boxed_path())
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let copy = lasting::folder().join("zerocap");
+        fs::copy(PROGRAM, &copy).unwrap();
+        copy
+    })
 }
 
 /// `zerocap`, run by somebody.

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(unsafe_code, reason = "no_new_privs is set between fork and exec")]
 
+mod lasting;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, Write};
@@ -14,7 +16,6 @@ use std::sync::OnceLock;
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::pipe::{PipeFlags, pipe_with};
-use tempfile::TempDir;
 use zerocap_plan::record::{Failure, RECORD_LEN, Ready, Record};
 use zerocap_plan::{GO, GO_FD, LaunchPlan, PLAN_FD, RECORD_FD, Role};
 
@@ -31,16 +32,14 @@ pub fn bare() -> LaunchPlan {
 
 /// The launcher's file, as the shim makes it.
 pub fn launcher() -> PathBuf {
-    static FILE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = FILE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        let path = folder.path().join("launcher");
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let path = lasting::folder().join("launcher");
         fs::write(&path, zerocap_launcher::BYTES).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(zerocap_launcher::MODE)).unwrap();
-        (folder, path)
+        path
     });
-    path.clone()
+    file.clone()
 }
 
 type Change = Box<dyn FnOnce(&mut Command)>;

@@ -1,5 +1,8 @@
 //! Containers as the shim makes them, without containerd.
 
+#[path = "../../../launcher/tests/common/lasting.rs"]
+mod lasting;
+
 use std::cell::RefCell;
 use std::fs::{self, File, Permissions};
 use std::future::Future;
@@ -82,18 +85,26 @@ fn tool(name: &str) -> Option<PathBuf> {
 
 /// The launcher's directory, as the shim makes it.
 pub fn launcher() -> &'static Path {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    FOLDER.get_or_init(launcher_folder).path()
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = lasting::folder();
+        put_launcher(&folder);
+        folder
+    })
 }
 
 /// Another directory with the same bytes.
 pub fn launcher_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let file = folder.path().join(zerocap_plan::FILE_NAME);
+    put_launcher(folder.path());
+    folder
+}
+
+fn put_launcher(folder: &Path) {
+    let file = folder.join(zerocap_plan::FILE_NAME);
     fs::write(&file, zerocap_launcher::BYTES).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(zerocap_launcher::MODE)).unwrap();
-    folder
 }
 
 /// What must be at `/proc/PID/exe`.
