@@ -144,8 +144,16 @@ variables.forms[?w[1]].orValue([]).exists(f, e.matches(f[0]) && (f[1] == '' || !
   expression: variables.mode == 'platform'
 - name: listen
   expression: variables.annotations[?'zerocap.io/listen'].orValue('').split(',').map(p, p.trim())
+# A policy of the floor may have another port, which only the node knows.
 - name: proxyPort
-  expression: variables.annotations[?'zerocap.io/proxy-port'].orValue('3128').trim()
+  expression: >-
+    variables.annotations[?'zerocap.io/proxy-port'].orValue('zerocap.io/policy' in variables.annotations ? ''
+    : '{{ .root.Values.admission.proxyPort }}').trim()
+- name: privileged
+  expression: >-
+    ({{ .pod }}.spec.containers.filter(c, c.?securityContext.?privileged.orValue(false)).map(c, c.name)
+    + {{ .pod }}.spec.?initContainers.orValue([]).filter(c, c.?securityContext.?privileged.orValue(false)).map(c, c.name)
+    + {{ .pod }}.spec.?ephemeralContainers.orValue([]).filter(c, c.?securityContext.?privileged.orValue(false)).map(c, c.name))
 {{- end -}}
 
 {{- define "zerocap.validations" -}}
@@ -188,7 +196,7 @@ variables.forms[?w[1]].orValue([]).exists(f, e.matches(f[0]) && (f[1] == '' || !
     !('zerocap.io/filesystem' in variables.annotations)
     || ['zerocap.io/fs-read', 'zerocap.io/fs-write', 'zerocap.io/fs-execute'].all(k, !(k in variables.annotations))
   message: "ZC0110: annotations \"zerocap.io/filesystem\" and a path list exclude each other; keep filesystem, or the path lists instead of it"
-- expression: "!variables.platform || !(variables.proxyPort in variables.listen)"
+- expression: "!variables.platform || variables.proxyPort == '' || !(variables.proxyPort in variables.listen)"
   messageExpression: >-
     'ZC0110: listen has ' + variables.proxyPort + ', which is the proxy\'s port; remove it from listen: a workload that takes the '
     + 'proxy\'s port could pose as the proxy'
@@ -206,8 +214,6 @@ variables.forms[?w[1]].orValue([]).exists(f, e.matches(f[0]) && (f[1] == '' || !
   message: "ZC0304: the pod has hostNetwork, which platform mode excludes; remove hostNetwork, or network-enforcement: platform"
 - expression: "!variables.platform || !{{ $pod }}.spec.?hostPID.orValue(false)"
   message: "ZC0312: the pod has hostPID, which platform mode excludes; remove hostPID, or network-enforcement: platform"
-- expression: >-
-    !variables.platform || ({{ $pod }}.spec.containers.all(c, !c.?securityContext.?privileged.orValue(false))
-    && {{ $pod }}.spec.?initContainers.orValue([]).all(c, !c.?securityContext.?privileged.orValue(false)))
+- expression: "!variables.platform || variables.privileged.all(c, variables.annotations[?('network-enforcement.zerocap.io/' + c)].orValue('').trim() in ['cluster', 'namespace'])"
   message: "ZC0305: a container is privileged, which platform mode excludes; remove privileged, or network-enforcement: platform"
 {{- end -}}

@@ -18,6 +18,8 @@ pub fn add(suite: &mut Suite) {
     suite.add("admission::unreachable_port_is_warned", unreachable_port);
     suite.add("admission::namespace_demands_platform", platform_namespace);
     suite.add("admission::annotations_changed_later", changed_later);
+    suite.add("admission::admitted_pods_stay", admitted_stay);
+    suite.add("admission::the_floors_port_is_the_nodes_to_judge", floors_port);
     suite.add("admission::host_namespaces", host_namespaces);
     suite.add("admission::without_it_the_shim_refuses", without_it);
 }
@@ -233,6 +235,42 @@ fn changed_later(cluster: &Cluster) -> TestResult {
     Ok(())
 }
 
+/// A rule that came later holds for later pods: who is there loses finalizers, or it would never end, and Jobs never finish.
+fn admitted_stay(cluster: &Cluster) -> TestResult {
+    let space = Namespace::new(cluster)?;
+    let mut pod = annotated(restricted("earlier"), &[]);
+    pod["metadata"]["finalizers"] = json!(["zerocap.test/kept"]);
+    space.create(&pod)?;
+    cluster.kubectl(&["label", "namespace", &space.name, "zerocap.io/enforce=platform"], "")?;
+    space.until(std::time::Duration::from_secs(10), "the label taking effect", || {
+        Ok(space
+            .kubectl(&["annotate", "pod", "earlier", "example.com/x=1", "--overwrite", "--dry-run=server"])
+            .is_err())
+    })?;
+    let patch = r#"{"metadata": {"finalizers": null, "labels": {"example.com/x": "1"}}}"#;
+    let patched = space.kubectl(&["patch", "pod", "earlier", "--type=merge", "-p", patch]);
+    ensure!(patched.is_ok(), "an update that changes nothing of ours: {patched:?}");
+    // An ephemeral container is a new one.
+    let debug =
+        ["debug", "earlier", "--image=zerocap.test/busybox:1", "--profile=restricted", "--image-pull-policy=Never"];
+    let text = space.kubectl(&debug).err().map(|e| e.to_string()).unwrap_or_default();
+    ensure!(text.contains("platform mode only"), "an ephemeral container: {text:?}");
+    space.kubectl(&["delete", "pod", "earlier", "--now"])?;
+    Ok(())
+}
+
+/// A floor's policy can have another port than the usual one, and only the node knows it.
+fn floors_port(cluster: &Cluster) -> TestResult {
+    let space = Namespace::new(cluster)?;
+    let by_policy = [PLATFORM, ("zerocap.io/policy", "of-the-floor"), ("zerocap.io/listen", "3128")];
+    let text = admitted(&space, &by_policy);
+    ensure!(text.is_ok(), "the node's to judge: {text:?}");
+    let said = [&by_policy[..], &[("zerocap.io/proxy-port", "3128")]].concat();
+    let text = admitted(&space, &said).err().unwrap_or_default();
+    ensure!(text.contains("ZC0110"), "the pod says the port itself: {text:?}");
+    Ok(())
+}
+
 fn host_namespaces(cluster: &Cluster) -> TestResult {
     let space = Namespace::new(cluster)?;
     cluster.kubectl(
@@ -249,6 +287,12 @@ fn host_namespaces(cluster: &Cluster) -> TestResult {
     pod["spec"]["containers"][0]["securityContext"] = json!({ "privileged": true });
     let text = space.create(&pod).err().map(|e| e.to_string()).unwrap_or_default();
     ensure!(text.contains("ZC0305"), "privileged: {text:?}");
+    // Excepted from platform mode it is not judged, by the shim neither.
+    let excepted = ("network-enforcement.zerocap.io/main", "cluster");
+    space.create(&annotated(pod, &[PLATFORM, excepted]))?;
+    let debug = ["debug", "pod", "--image=zerocap.test/busybox:1", "--profile=sysadmin", "--image-pull-policy=Never"];
+    let text = space.kubectl(&debug).err().map(|e| e.to_string()).unwrap_or_default();
+    ensure!(text.contains("ZC0305"), "a privileged ephemeral container: {text:?}");
     Ok(())
 }
 

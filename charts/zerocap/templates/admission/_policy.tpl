@@ -15,6 +15,14 @@ spec:
     - name: concerns-zerocap
       expression: >-
         {{ .when | nindent 8 | trim }}
+    {{- if eq .pod "object" }}
+    # A pod that was admitted stays: controllers that take their finalizers off must not meet a rule that came later.
+    - name: changes-what-is-judged
+      expression: >-
+        request.operation == 'CREATE'
+        || object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({})
+        || object.spec.?ephemeralContainers.orValue([]).size() != oldObject.spec.?ephemeralContainers.orValue([]).size()
+    {{- end }}
   variables: {{- include "zerocap.variables" . | nindent 4 }}
   validations: {{- .body | nindent 4 }}
 ---
