@@ -181,7 +181,7 @@ fn a_floor_says_what_names_may_resolve_to_and_which_ones_there_may_be() {
     }
 }
 
-/// The kubelet writes the API server's Service into every container's environment. What pod or image write there adds to it.
+/// The kubelet writes the API server's Service into every container's environment, beside what an image has there.
 #[test]
 fn the_api_servers_service_is_guarded() {
     let mut spec = workload_spec();

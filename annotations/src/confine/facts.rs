@@ -14,7 +14,8 @@ const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 /// Files of the kubelet that the CRI binds into every container.
 const KUBELET_FILES: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
-/// Where the kubelet says which address the API server's Service has. A name in their place says nothing.
+/// Where the kubelet says which address the API server's Service has. A name in their place says nothing. A pod that sets both itself gets
+/// none from the kubelet: it only loses what guards it, and what it must not lose the floor says.
 const API_SERVER: [&str; 2] = ["KUBERNETES_SERVICE_HOST=", "KUBERNETES_PORT_443_TCP_ADDR="];
 
 /// Where a namespace comes from.

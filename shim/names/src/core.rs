@@ -118,7 +118,10 @@ impl Core {
         }
         let addresses = family.addresses.clone();
         drop(table);
-        for address in addresses {
+        let guard = self.rules.guard();
+        guard.look(now);
+        // What has become the node's meanwhile was taken back, and stays so: silence is the one answer that anybody's server can give.
+        for address in addresses.into_iter().filter(|address| guard.forbids(*address).is_none()) {
             // Where it fails, the address is not told any more once its permit ends.
             let _ = lock(&self.permits).permit(address, &grants, until);
         }

@@ -36,6 +36,8 @@ enum Phase {
     /// The network namespace is not known yet: the engine makes it.
     Waiting(Box<Plan>),
     Starting(Guarded<Result<Guarded<()>, ZcError>>),
+    /// The start waits for it, and holds it.
+    Awaited,
     /// The task holds the names; with it they end.
     Running {
         _holds: Guarded<()>,
@@ -65,16 +67,22 @@ impl Naming {
 
     /// Waits until every name is resolved and everything is in place. `pid`: the container's first process.
     pub(super) async fn ready(&self, pid: i32) -> Result<(), ZcError> {
-        let mut starting = match std::mem::replace(&mut *self.phase(), Phase::Over) {
+        let ended = || failed(code::names::RESPONDER, "the resolver ended");
+        let mut starting = match std::mem::replace(&mut *self.phase(), Phase::Awaited) {
             Phase::Waiting(plan) => Guarded::spawn(plan.run(format!("/proc/{pid}/ns/net").into())),
             Phase::Starting(starting) => starting,
-            phase @ (Phase::Running { .. } | Phase::Over) => {
+            phase @ (Phase::Awaited | Phase::Running { .. } | Phase::Over) => {
                 *self.phase() = phase;
-                return Ok(());
+                return Err(ended());
             }
         };
-        let running = (&mut starting.0).await.map_err(|_| failed(code::names::RESPONDER, "the resolver ended"))??;
-        *self.phase() = Phase::Running { _holds: running };
+        let running = (&mut starting.0).await.map_err(|_| ended())??;
+        let mut phase = self.phase();
+        // The container may have ended meanwhile.
+        if !matches!(*phase, Phase::Awaited) {
+            return Err(ended());
+        }
+        *phase = Phase::Running { _holds: running };
         Ok(())
     }
 
@@ -246,5 +254,28 @@ mod tests {
             let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
             assert!(ended.expect("somebody still holds the names").is_err());
         }
+    }
+    #[tokio::test]
+    async fn a_container_that_ends_while_its_names_resolve_has_none() {
+        let (held, ended) = oneshot::channel::<()>();
+        let keep = async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        };
+        let (resolve, resolved) = oneshot::channel::<()>();
+        let starting = Guarded::spawn(async move {
+            let running = Guarded::spawn(keep);
+            let _ = resolved.await;
+            Ok(running)
+        });
+        let naming = Naming(Mutex::new(Phase::Starting(starting)));
+        let (ready, ()) = tokio::join!(naming.ready(1), async {
+            tokio::task::yield_now().await;
+            naming.end();
+            resolve.send(()).unwrap();
+        });
+        assert!(ready.is_err());
+        let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        assert!(ended.expect("somebody still holds the names").is_err());
     }
 }

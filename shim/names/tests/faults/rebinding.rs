@@ -150,3 +150,31 @@ async fn what_becomes_the_nodes_is_guarded_from_then_on() {
     sleep(Duration::from_millis(1100)).await;
     assert_eq!(pod.a("z.wild.test").await.addresses, ips(&["192.0.2.1", "192.0.2.2"]));
 }
+
+/// A server that falls silent keeps its names' last addresses; not those that have become the node's.
+#[tokio::test]
+async fn silence_gives_nothing_back() {
+    let node = Arc::new(Node::default());
+    let server = Server::new(|asked| vec![asked.addresses(1, &["192.0.2.1", "192.0.2.2"])]).await;
+    let limits = Limits { shortest_ttl: 1, negative: 1, grace: 1, retry: 1, ..quick() };
+    let guard = Guard::default().within(node.clone());
+    let pod = start_with("api.test:443, *.wild.test:443", &server, "", guard, limits).await.expect("started");
+    assert_eq!(pod.a("x.wild.test").await.addresses, ips(&["192.0.2.1", "192.0.2.2"]));
+    node.0.lock().expect("no panic").push(ips(&["192.0.2.1"])[0]);
+    server.becomes(|_| Vec::new());
+    sleep(Duration::from_millis(1100)).await;
+    for _ in 0..4 {
+        let _ = pod.a("x.wild.test").await;
+        let _ = pod.a("api.test").await;
+        sleep(Duration::from_millis(700)).await;
+    }
+    let told = pod.gate.told.lock().expect("no panic").clone();
+    let last = |text: &str| {
+        let address = ips(&[text])[0];
+        told.iter().rev().find(|told| match told {
+            Told::Permit(_, to, ..) | Told::Forget(to) => *to == address,
+        })
+    };
+    assert!(matches!(last("192.0.2.1"), Some(Told::Forget(_))), "permitted again: {told:?}");
+    assert!(matches!(last("192.0.2.2"), Some(Told::Permit(..))), "the control is not permitted: {told:?}");
+}
