@@ -12,6 +12,39 @@ use crate::supervised::Supervised;
 /// How long it may take to start. Its programs are built by then.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
+/// The Helm that a person has. The chart is for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Helm {
+    /// The last series of version 3.
+    Three,
+    /// Version 4.
+    Four,
+}
+
+impl Helm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Three, Self::Four];
+
+    /// Its name in a test's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Three => "helm_3",
+            Self::Four => "helm_4",
+        }
+    }
+
+    /// The program; it is built where that has not been done yet.
+    fn program(self) -> io::Result<String> {
+        match self {
+            Self::Three => {
+                let folder = said(Command::new(repository().join("hack/cluster.d/helm3")).output()?)?;
+                Ok(format!("{}/helm", folder.trim()))
+            }
+            Self::Four => Ok("helm".to_owned()),
+        }
+    }
+}
+
 /// A running private cluster.
 #[derive(Debug)]
 pub struct Cluster {
@@ -64,9 +97,14 @@ impl Cluster {
         said(self.exec(&[&["kubectl"], arguments].concat(), input)?)
     }
 
-    /// `helm`, likewise.
+    /// `helm` of version 4, likewise.
     pub fn helm(&self, arguments: &[&str]) -> io::Result<String> {
-        said(self.exec(&[&["helm"], arguments].concat(), "")?)
+        self.helm_of(Helm::Four, arguments, "")
+    }
+
+    /// A Helm, likewise.
+    pub fn helm_of(&self, helm: Helm, arguments: &[&str], input: &str) -> io::Result<String> {
+        said(self.exec(&[&[helm.program()?.as_str()], arguments].concat(), input)?)
     }
 
     /// Builds a set of images (`hack/images/build`) and imports it.

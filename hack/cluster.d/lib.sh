@@ -8,6 +8,7 @@ GO_VERSION=1.26
 # kube/go.mod pins the same.
 KUBE_VERSION=v1.36.3
 HELM_VERSION=v4.2.4
+HELM_3_VERSION=v3.21.4
 # Raise the number when what is built changes: old sets are left alone.
 KUBE_DIR=$CACHE_DIR/kube-1
 

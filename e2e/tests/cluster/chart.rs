@@ -2,7 +2,7 @@
 
 use std::io;
 
-use zerocap_e2e::cluster::Cluster;
+use zerocap_e2e::cluster::{Cluster, Helm};
 use zerocap_e2e::{TestResult, ensure, node};
 
 use crate::Suite;
@@ -33,35 +33,50 @@ pub fn install(cluster: &Cluster) -> io::Result<()> {
 }
 
 pub fn add(suite: &mut Suite) {
-    suite.add("chart::helm_test", helm_test);
-    suite.add("chart::lint_and_server_side_dry_run", clean);
-    suite.add("chart::contradictions_are_sentences", contradictions);
-    suite.add_alone("chart::every_object_goes_with_uninstall", uninstall);
+    for helm in Helm::ALL {
+        let name = |what: &str| format!("chart::{}::{what}", helm.name());
+        suite.add(&name("helm_test"), move |cluster| helm_test(cluster, helm));
+        suite.add(&name("lint_and_server_side_dry_run"), move |cluster| clean(cluster, helm));
+        suite.add(&name("contradictions_are_sentences"), move |cluster| contradictions(cluster, helm));
+        suite.add_alone(&name("install_upgrade_rollback_uninstall"), move |cluster| there_and_back(cluster, helm));
+    }
     suite.add_alone("chart::class_set_by_the_api_server", set_class);
 }
 
-fn helm_test(cluster: &Cluster) -> TestResult {
-    let said = cluster.helm(&["test", "zerocap", "-n", "zerocap", "--timeout", "90s"])?;
+fn helm_test(cluster: &Cluster, helm: Helm) -> TestResult {
+    let said = cluster.helm_of(helm, &["test", "zerocap", "-n", "zerocap", "--timeout", "90s"], "")?;
     ensure!(said.contains("Succeeded"), "helm test: {said}");
     Ok(())
 }
 
-fn template(cluster: &Cluster, settings: &[&str]) -> io::Result<String> {
+fn template(cluster: &Cluster, helm: Helm, settings: &[&str]) -> io::Result<String> {
     let mut arguments = vec!["template", "zerocap"];
     let folder = folder();
-    arguments.extend([folder.as_str(), "--kube-version", "1.36.0"]);
+    arguments.extend([folder.as_str(), "-n", "default", "--kube-version", "1.36.0"]);
     for setting in settings {
         arguments.extend(["--set", setting]);
     }
-    cluster.helm(&arguments)
+    cluster.helm_of(helm, &arguments, "")
 }
 
-fn clean(cluster: &Cluster) -> TestResult {
-    let said = cluster.helm(&["lint", "--strict", &folder()])?;
+/// Everything that the chart can make.
+const EVERYTHING: &[&str] = &[
+    "networkPolicy.namespaces={default}",
+    "image.repository=example.com/zerocap",
+    "installer.enabled=true",
+    "installer.floor=version = 1",
+    "installer.maxUnavailable=2",
+    "installer.startupTaint=zerocap.io/not-ready",
+    "daemon.enabled=true",
+    "daemon.dashboard=true",
+];
+
+fn clean(cluster: &Cluster, helm: Helm) -> TestResult {
+    let said = cluster.helm_of(helm, &["lint", "--strict", &folder()], "")?;
     ensure!(said.contains("0 chart(s) failed"), "helm lint: {said}");
     let said = cluster.exec(
         &["kubectl", "apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-"],
-        &template(cluster, &["networkPolicy.namespaces={default}"])?,
+        &template(cluster, helm, EVERYTHING)?,
     )?;
     let errors = String::from_utf8_lossy(&said.stderr);
     ensure!(said.status.success() && !errors.contains("Warning"), "server-side dry run: {errors}");
@@ -72,7 +87,7 @@ fn clean(cluster: &Cluster) -> TestResult {
     Ok(())
 }
 
-fn contradictions(cluster: &Cluster) -> TestResult {
+fn contradictions(cluster: &Cluster, helm: Helm) -> TestResult {
     for (settings, sentence) in [
         (&["runtimeClasses.platform.name=zerocap"][..], "give the two classes different names"),
         (&["admission.enabled=false", "admission.setRuntimeClass=true"], "set both, or neither"),
@@ -82,38 +97,65 @@ fn contradictions(cluster: &Cluster) -> TestResult {
         (&["daemon.metrics.serviceMonitor=true"], "set daemon.metrics.listen"),
         (&["daemon.enabled=true", "daemon.metrics.listen=9465"], "listen"),
         (&["installer.engine=kata"], "engine"),
+        (&["installer.maxUnavailable=0"], "maxUnavailable"),
+        (&["installer.startupTaint=not ready"], "startupTaint"),
+        (&["installer.startupTaint=zerocap.io/not-ready"], "would stay on every node"),
         (&["admission.withoutRuntimeClass=perhaps"], "withoutRuntimeClass"),
         (&["admission.failurePolicy=Maybe"], "failurePolicy"),
         (&["runtimeclasses.create=false"], "runtimeclasses"),
         (&["runtimeClasses.annotated.handler=No_Handler"], "handler"),
     ] {
-        let text = template(cluster, settings).err().map(|e| e.to_string()).unwrap_or_default();
+        let text = template(cluster, helm, settings).err().map(|e| e.to_string()).unwrap_or_default();
         ensure!(text.contains(sentence), "{settings:?}: {text:?}");
     }
-    let without = template(cluster, &["admission.enabled=false"])?;
+    let without = template(cluster, helm, &["admission.enabled=false"])?;
     ensure!(without.contains("kind: RuntimeClass") && !without.contains("AdmissionPolicy"), "switched off: {without}");
     Ok(())
 }
 
-/// A second release beside the first, under other names.
-fn other_release(cluster: &Cluster, settings: &[&str]) -> io::Result<String> {
+/// A second release beside the first, under other names. Of the admission policies there is one set for all.
+fn there_and_back(cluster: &Cluster, helm: Helm) -> TestResult {
+    let kinds = "runtimeclasses,leases,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,daemonsets,\
+                 configmaps,validatingadmissionpolicies,validatingadmissionpolicybindings";
+    let ours = || cluster.kubectl(&["get", kinds, "-A", "-l", "app.kubernetes.io/instance=second", "-oname"], "");
     let folder = folder();
-    let mut arguments = vec!["install", "second", &folder, "-n", "second", "--create-namespace", "--wait"];
-    for setting in
-        ["runtimeClasses.annotated.name=second", "runtimeClasses.platform.name=second-platform"].iter().chain(settings)
-    {
-        arguments.extend(["--set", setting]);
-    }
-    cluster.helm(&arguments)
-}
-
-fn uninstall(cluster: &Cluster) -> TestResult {
-    let objects = || cluster.kubectl(&["get", "runtimeclasses", "-oname"], "");
-    let before = objects()?;
-    other_release(cluster, &["admission.enabled=false"])?;
-    ensure!(objects()?.contains("second-platform"), "the second release made no RuntimeClass");
-    cluster.helm(&["uninstall", "second", "-n", "second", "--wait"])?;
-    ensure!(objects()? == before, "left behind: {}", objects()?);
+    let apply = |verb: &[&str], settings: &[&str]| {
+        let mut arguments = [verb, &["second", &folder, "-n", "second", "--create-namespace", "--wait"]].concat();
+        let names = ["runtimeClasses.annotated.name=second", "runtimeClasses.platform.name=second-platform"];
+        for setting in names.iter().chain(&["admission.enabled=false"]).chain(settings) {
+            arguments.extend(["--set", setting]);
+        }
+        cluster.helm_of(helm, &arguments, "")
+    };
+    let overhead = || cluster.kubectl(&["get", "runtimeclass", "second", "-ojsonpath={.overhead.podFixed.memory}"], "");
+    // No node has the label: DaemonSets and all that belongs to them, and no pod.
+    let everything = [
+        "image.repository=example.com/zerocap",
+        "installer.enabled=true",
+        "daemon.enabled=true",
+        "installer.nodeSelector.none=here",
+        "daemon.nodeSelector.none=here",
+        "runtimeClasses.overhead.memory=16Mi",
+    ];
+    apply(&["install"], &[])?;
+    let first = ours()?;
+    ensure!(first.contains("second-platform") && !first.contains("daemonset"), "installed: {first}");
+    ensure!(overhead()? == "8Mi", "the overhead is {}", overhead()?);
+    apply(&["upgrade"], &everything)?;
+    let second = ours()?;
+    ensure!(second.contains("second-installer-0") && second.contains("daemonset"), "upgraded: {second}");
+    ensure!(overhead()? == "16Mi", "the overhead is {}", overhead()?);
+    // What a node writes into a Lease is no business of an upgrade's.
+    let held = r#"{"spec":{"holderIdentity":"somebody"}}"#;
+    cluster.kubectl(&["-n", "second", "patch", "lease", "second-installer-0", "--type=merge", "-p", held], "")?;
+    apply(&["upgrade"], &everything)?;
+    let holder = ["-n", "second", "get", "lease", "second-installer-0", "-ojsonpath={.spec.holderIdentity}"];
+    ensure!(cluster.kubectl(&holder, "")? == "somebody", "the upgrade took the Lease");
+    cluster.helm_of(helm, &["rollback", "second", "1", "-n", "second", "--wait"], "")?;
+    ensure!(ours()? == first, "rolled back: {}", ours()?);
+    ensure!(overhead()? == "8Mi", "the overhead is {}", overhead()?);
+    cluster.helm_of(helm, &["uninstall", "second", "-n", "second", "--wait"], "")?;
+    ensure!(ours()?.is_empty(), "left behind: {}", ours()?);
     Ok(())
 }
 
