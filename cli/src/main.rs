@@ -18,6 +18,7 @@ mod rights;
 mod run;
 mod seccomp;
 mod self_test;
+mod server;
 mod status;
 mod table;
 mod this_host;

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use zerocap_annotations::{ZcError, code, quote};
-use zerocap_daemon::api::Place;
 use zerocap_daemon::daemon::{self, DaemonError, Settings};
 use zerocap_daemon::scrape;
+use zerocap_daemon::taint::StartupTaint;
 use zerocap_node::state::Store;
 
 use crate::failure::Failure;
+use crate::server::Server;
 
 const WATCH: &str = "\
 It sets the condition zerocap.io/Enforced of every pod of its node that has an annotation or a RuntimeClass of zerocap, or waits \
@@ -20,7 +21,8 @@ readiness gate it keeps an unconfined pod from becoming Ready:
     spec: { readinessGates: [{ conditionType: zerocap.io/Enforced }] }
 
 Refused starts become Events, one per pod, container and code, at most 25 at once and one more each 10 seconds. The node gets a \
-label for each fence, by what the kernel did when the shim or the installer tried it.
+label for each fence, by what the kernel did when the shim or the installer tried it. With --startup-taint it loses that taint as soon \
+as it is labelled zerocap.io/ready=true: a node may be registered with it, so that no pod comes too early.
 
 At --listen it serves /metrics (Prometheus), /pods and /pods/NAMESPACE/NAME (with enforcement reports). Only a loopback address is \
 taken: nobody is asked there who they are. At --metrics-listen it serves /metrics alone, over HTTPS and to the network: a caller shows a \
@@ -78,32 +80,26 @@ struct Watch {
     #[arg(long, value_name = "NAME", default_values_t = ["zerocap".to_owned(), "zerocap-platform".to_owned()])]
     runtime_class: Vec<String>,
 
-    /// Leave the node's labels alone
-    #[arg(long)]
+    /// Leave the node's labels alone, and its taints
+    #[arg(long, conflicts_with = "startup_taint")]
     no_labels: bool,
 
-    /// The API server; without it, the one of the pod that this runs in
-    #[arg(long, value_name = "URL", requires_all = ["certificate_authority", "token_file"])]
-    server: Option<String>,
+    /// Take the taint of this key off the node once it is ready
+    #[arg(long, value_name = "KEY")]
+    startup_taint: Option<String>,
 
-    /// The certificates that sign the API server's
-    #[arg(long, value_name = "FILE", requires = "server")]
-    certificate_authority: Option<PathBuf>,
+    /// Take off the labels, and the taint whether or not the node is ready: zerocap is being uninstalled
+    #[arg(long)]
+    leave: bool,
 
-    /// The token to show to the API server; read anew for each request
-    #[arg(long, value_name = "FILE", requires = "server")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: Server,
 }
 
 /// Runs the daemon.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let Command::Watch(watch) = &arguments.command;
-    let place = match (&watch.server, &watch.certificate_authority, &watch.token_file) {
-        (Some(server), Some(authority), Some(token)) => {
-            Place { server: server.clone(), authority: authority.clone(), token: token.clone() }
-        }
-        _ => Place::in_cluster().map_err(|error| failure(&error.into()))?,
-    };
+    let place = watch.server.place().map_err(|error| failure(&error.into()))?;
     let node = node_name(&watch.node)?;
     let scrape = watch.metrics_listen.map(|listen| scrape::Settings {
         listen,
@@ -118,6 +114,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         store: watch.state.as_ref().map_or_else(Store::of_node, Store::at),
         listen: watch.listen,
         labels: !watch.no_labels,
+        startup_taint: watch.startup_taint.clone().map(StartupTaint),
+        leaving: watch.leave,
     };
     daemon::run(settings).map_err(|error| failure(&error))?;
     Ok(ExitCode::SUCCESS)

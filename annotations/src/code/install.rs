@@ -79,4 +79,16 @@ codes! {
         cure: "Move its demands to the floor that is installed (the chart's value floor) and remove it, or install without a floor.",
         example: "/etc/zerocap/floor.toml",
     }
+    TURN = "ZC1114" {
+        title: "the other nodes' installations did not end in time",
+        cause: "No more nodes than `--lease` names Leases may restart containerd at once, and others held them for as long as this one was to wait. Nothing was changed here. A node that dies loses its Lease after a minute.",
+        cure: "Look at the installer's pod of the node that is named; this one's tries again.",
+        example: "after 3600 s worker-7 still held it",
+    }
+    LEASE = "ZC1115" {
+        title: "the Lease cannot be asked for",
+        cause: "`--lease` names no Lease of the cluster, or the API server cannot be reached or does not permit to read and change it. Nothing was changed on the node.",
+        cure: "Look at the words in the message. The chart makes the Leases and the rights for them; with its value installer.lease: false no node waits for another.",
+        example: "the Lease zerocap-installer-0: 404: leases.coordination.k8s.io \"zerocap-installer-0\" not found",
+    }
 }

@@ -37,7 +37,26 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and (eq .action "uninstall") (not .enabled) -}}
 {{- fail "installer.action: uninstall does nothing without installer.enabled: the pods that uninstall are the installer's" -}}
 {{- end -}}
+{{- if and .startupTaint (not (and .enabled .selfTest $.Values.daemon.enabled $.Values.daemon.labels)) -}}
+{{- fail "installer.startupTaint would stay on every node: it is taken off by the node daemon after the self-test: set installer.enabled, installer.selfTest, daemon.enabled and daemon.labels" -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The Leases by which nodes take turns: so many may restart containerd at once. */ -}}
+{{- define "zerocap.leases" -}}
+{{- $names := list -}}
+{{- range $at := until (int .Values.installer.maxUnavailable) -}}
+{{- $names = append $names (printf "%s-installer-%d" $.Release.Name $at) -}}
+{{- end -}}
+{{- $names | toJson -}}
+{{- end -}}
+
+{{- /* What our DaemonSets tolerate: what the values say, and always the taint that only they can take off. root, tolerations. */ -}}
+{{- define "zerocap.tolerations" -}}
+{{- $all := .tolerations | default list -}}
+{{- with .root.Values.installer.startupTaint -}}{{- $all = append $all (dict "key" . "operator" "Exists") -}}{{- end -}}
+{{- $all | toJson -}}
 {{- end -}}
 
 {{- /* Whether the nodes that have the shim carry a label: somebody tests them, and somebody labels them. */ -}}

@@ -198,8 +198,20 @@ impl Api {
     /// PATCH.
     ///
     /// # Errors
-    /// [`ApiError`]; [`ApiError::is_conflict`] if the object is not the one that the patch names by its uid.
+    /// [`ApiError`]; [`ApiError::is_conflict`] if the object is not the one that the patch names, by its uid or its version.
     pub fn patch(&self, path: &str, patch: Patch, body: &Value) -> Result<(), ApiError> {
+        self.send_patch(path, patch, body).map(drop)
+    }
+
+    /// PATCH; the object as it is then. So no right to read it is needed.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn patched<T: DeserializeOwned>(&self, path: &str, patch: Patch, body: &Value) -> Result<T, ApiError> {
+        json(self.send_patch(path, patch, body)?, OBJECT_LIMIT)
+    }
+
+    fn send_patch(&self, path: &str, patch: Patch, body: &Value) -> Result<Response, ApiError> {
         let kind = match patch {
             Patch::Strategic => "application/strategic-merge-patch+json",
             Patch::Merge => "application/merge-patch+json",
@@ -212,7 +224,7 @@ impl Api {
             .config()
             .timeout_global(Some(PATIENCE))
             .build();
-        accepted(request.send(body.to_string()).map_err(transport)?).map(drop)
+        accepted(request.send(body.to_string()).map_err(transport)?)
     }
 
     /// Watches from a version on, until the server ends it: each object goes to `take`.

@@ -29,6 +29,7 @@ use crate::pod::{Condition, Pod};
 use crate::refusal::{self, Events, Refusal};
 use crate::scrape::{self, CertificateError, ScrapeError};
 use crate::serve::{self, Row, Shared};
+use crate::taint::{Node, StartupTaint};
 use crate::watch::{self, Seen};
 
 /// All pods are judged again this often.
@@ -67,6 +68,10 @@ pub struct Settings {
     pub scrape: Option<scrape::Settings>,
     /// Whether the node gets labels.
     pub labels: bool,
+    /// The taint that goes once the node is labelled as ready.
+    pub startup_taint: Option<StartupTaint>,
+    /// Whether zerocap is being uninstalled: labels and taint go, since nobody would take them off afterwards.
+    pub leaving: bool,
 }
 
 /// Why the daemon does not run.
@@ -381,14 +386,39 @@ impl Daemon {
         if !self.settings.labels {
             return;
         }
-        let labels = labels::of(self.evidences.store());
+        let labels = if self.settings.leaving { BTreeMap::new() } else { labels::of(self.evidences.store()) };
         if self.labelled.as_ref().is_some_and(|(sent, at)| *sent == labels && now < *at + LABELS) {
             return;
         }
         let path = format!("/api/v1/nodes/{}?fieldManager=zerocap-node", self.settings.node);
-        match self.api.patch(&path, Patch::Merge, &labels::patch(&labels)) {
-            Ok(()) => self.labelled = Some((labels, now)),
+        match self.api.patched(&path, Patch::Merge, &labels::patch(&labels)) {
+            Ok(node) => {
+                if self.untaint(&path, &node, &labels) {
+                    self.labelled = Some((labels, now));
+                }
+            }
             Err(error) => self.trouble("the node's labels cannot be set", &error),
+        }
+    }
+
+    /// Takes the startup taint off a node that was labelled just now. False if it has to be tried again.
+    fn untaint(&mut self, path: &str, node: &Node, labels: &BTreeMap<&'static str, String>) -> bool {
+        if !(self.settings.leaving || labels::are_ready(labels)) {
+            return true;
+        }
+        let taint = self.settings.startup_taint.as_ref();
+        let Some(patch) = taint.and_then(|taint| taint.patch(node)) else { return true };
+        match self.api.patch(path, Patch::Merge, &patch) {
+            Ok(()) => {
+                log::line(Level::Info, "the startup taint is off", &json!({ "node": self.settings.node }));
+                true
+            }
+            // Somebody changed the node meanwhile.
+            Err(error) if error.is_conflict() => false,
+            Err(error) => {
+                self.trouble("the startup taint cannot be taken off", &error);
+                false
+            }
         }
     }
 

@@ -14,6 +14,8 @@ use zerocap_node::state::Store;
 
 /// The installer's note that a confined container started here; it lies in the state directory.
 const NOTE: &str = "installed.json";
+/// Whether a confined container was started there.
+const READY: &str = "zerocap.io/ready";
 /// Its size has a bound, as everything that is read.
 const LIMIT: u64 = 64 << 10;
 
@@ -27,13 +29,19 @@ struct Note {
 /// The labels of a node by their keys.
 pub fn of(store: &Store) -> BTreeMap<&'static str, String> {
     let mut labels: BTreeMap<_, _> = kernel::remembered(store).iter().flat_map(fences).collect();
-    labels.insert("zerocap.io/ready", passed(store).to_string());
+    labels.insert(READY, passed(store).to_string());
     labels
+}
+
+/// Whether these say that confined containers start on the node.
+pub fn are_ready(labels: &BTreeMap<&'static str, String>) -> bool {
+    labels.get(READY).is_some_and(|ready| ready == "true")
 }
 
 /// A merge patch of the Node that sets them, and takes away those that are not known now.
 pub fn patch(labels: &BTreeMap<&'static str, String>) -> Value {
-    let mut all: serde_json::Map<String, Value> = KEYS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
+    let keys = KEYS.iter().chain([&READY]);
+    let mut all: serde_json::Map<String, Value> = keys.map(|key| ((*key).to_owned(), Value::Null)).collect();
     all.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
     json!({ "metadata": { "labels": all } })
 }
@@ -87,6 +95,11 @@ mod tests {
         // What was said in another boot is taken back.
         assert_eq!(patch(&labels)["metadata"]["labels"]["zerocap.io/packet-fence"], Value::Null);
         assert_eq!(patch(&labels)["metadata"]["labels"]["zerocap.io/ready"], "false");
+        assert!(!are_ready(&labels));
+        // And in the end all of them.
+        let none = patch(&BTreeMap::new());
+        assert!(none["metadata"]["labels"].as_object().unwrap().values().all(Value::is_null));
+        assert!(none["metadata"]["labels"].as_object().unwrap().contains_key("zerocap.io/ready"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::turn;
+
 const INSTALL: &str = "\
 What it does, in this order:
   1. copies the three programs to PREFIX/VERSION-HASH/; versions that pods run on stay where they are
@@ -15,6 +17,9 @@ imports a folder), which names the shim by its full path; every other byte stays
 /run/zerocap/installed.json, from which the node gets its label
 If containerd does not come back, or the container is not confined, the former configuration is put back and containerd restarted \
 with it. A run that was killed is made good by the next one. Run twice, it changes nothing.
+
+With --lease it waits, before step 2's change, until it holds a Lease of the cluster, and gives that back when it is done: so no more nodes than \
+there are Leases restart containerd at once. A node that fails keeps it for a minute, and one that dies loses it after a minute.
 
 Examples:
   zerocap install node --dry-run
@@ -139,6 +144,9 @@ pub struct Place {
     /// Work in the mount and control group namespaces of this process: 1 from a pod with hostPID
     #[arg(long, value_name = "PID")]
     pub enter: Option<u32>,
+
+    #[command(flatten)]
+    pub turn: turn::Arguments,
 
     /// How to say what was done
     #[arg(long, value_enum, default_value_t = Output::Text)]

@@ -10,6 +10,7 @@ mod pending;
 mod programs;
 mod record;
 mod selftest;
+pub mod turn;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use file::{Change, Lock};
 use pending::Pending;
 use programs::Programs;
 use record::Record;
+use turn::Turn;
 
 /// What was done, for `--output json`.
 #[derive(Debug, Default, Serialize)]
@@ -72,6 +74,7 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
         Some(folder) => folder.clone(),
         None => own_folder().map_err(|error| Failure::bad_input(failed(Path::new("/proc/self/exe"), &error)))?,
     };
+    let turn = Turn::prepare(&place.turn).map_err(Failure::bad_input)?;
     let from = enter_with(place, from)?;
     let programs = Programs::of(from.path()).map_err(Failure::bad_input)?;
     let folder = programs.place(&place.prefix);
@@ -95,7 +98,9 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
         false => selftest::run(place, &folder, &node.engine),
     };
     let seen = |trouble| (code::install::SELF_TEST, trouble);
-    let restarted = apply(place, &mut change, Some(&shim), || test().map_err(seen)).map_err(Failure::refused)?;
+    let anew = || Change::to_install(&place.config, wanted);
+    let restarted =
+        apply(place, &mut change, anew, turn, Some(&shim), || test().map_err(seen)).map_err(Failure::refused)?;
     let note = Record::passed(&folder);
     let tested = !node.no_self_test && (restarted || !note.stands());
     if tested
@@ -128,6 +133,7 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
 
 fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
     let place = &node.place;
+    let turn = Turn::prepare(&place.turn).map_err(Failure::bad_input)?;
     let _view = enter_with(place, PathBuf::from("/"))?;
     if !place.prefix.is_dir() {
         if node.if_installed {
@@ -147,7 +153,8 @@ fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
     unused(place).map_err(|(code, what)| Failure::refused(ZcError::new(code, what, DRAIN)))?;
     let mut change = Change::to_uninstall(&place.config).map_err(Failure::bad_input)?;
     // A pod may have started meanwhile.
-    let restarted = apply(place, &mut change, None, || unused(place)).map_err(Failure::refused)?;
+    let anew = || Change::to_uninstall(&place.config);
+    let restarted = apply(place, &mut change, anew, turn, None, || unused(place)).map_err(Failure::refused)?;
     let floor = floor::put(None).map_err(Failure::refused)?;
     let kept = programs::sweep(&place.prefix, None).map_err(Failure::refused)?;
     lock.remove(kept.is_empty());
@@ -180,10 +187,12 @@ fn enter_with(place: &Place, folder: PathBuf) -> Result<Kept, Failure> {
 type Trouble = (code::Code, String);
 
 /// Makes a change of the configuration, restarts containerd with it, and undoes it if containerd does not come back or `test`
-/// fails. Whether there was something to do.
+/// fails. Whether there was something to do. The change is decided `anew` once it is this node's turn, for which it may have waited long.
 fn apply(
     place: &Place,
     change: &mut Change,
+    anew: impl Fn() -> Result<Change, ZcError>,
+    turn: Turn,
     shim: Option<&Path>,
     test: impl Fn() -> Result<(), Trouble>,
 ) -> Result<bool, ZcError> {
@@ -191,6 +200,9 @@ fn apply(
     if !change.is_needed() {
         return Ok(false);
     }
+    let turn = turn.wait()?;
+    *change = anew()?;
+    Pending::resume(&place.prefix, change)?;
     if let (Some(shim), Some(text)) = (shim, change.to_check()) {
         containerd::accepts(place, text, shim)?;
     }
@@ -199,6 +211,7 @@ fn apply(
     let back = containerd::restart(place).map_err(|trouble| (code::install::ROLLED_BACK, trouble));
     let Err((code, trouble)) = back.and_then(|()| test()) else {
         pending.end()?;
+        turn.end();
         return Ok(true);
     };
     change.undo()?;
