@@ -19,7 +19,7 @@ use crate::manifest::{Namespace, annotated, container, restricted};
 use crate::{Suite, chart, scrape};
 
 pub const NODE: &str = "zerocap-node";
-const ACCOUNT: &str = "zerocap-node-daemon";
+pub const ACCOUNT: &str = "zerocap-node-daemon";
 pub const SERVER: &str = "https://10.89.0.1:6443";
 const CONDITION: &str = "zerocap.io/Enforced";
 
@@ -60,7 +60,12 @@ fn rights(cluster: &Cluster) -> io::Result<()> {
 
 /// A token of the daemon's account, bound to a node if one is named.
 fn token(cluster: &Cluster, of: Option<&str>) -> io::Result<String> {
-    let mut arguments = vec!["-n", "zerocap", "create", "token", ACCOUNT];
+    token_of(cluster, ACCOUNT, of)
+}
+
+/// A token of an account of the chart, bound to a node if one is named.
+pub fn token_of(cluster: &Cluster, account: &str, of: Option<&str>) -> io::Result<String> {
+    let mut arguments = vec!["-n", "zerocap", "create", "token", account];
     if let Some(node) = of {
         arguments.extend(["--bound-object-kind", "Node", "--bound-object-name", node]);
     }
@@ -120,7 +125,7 @@ impl Daemon {
 }
 
 /// The condition of a pod, as (status, reason, message).
-fn condition(space: &Namespace<'_>, pod: &str) -> io::Result<(String, String, String)> {
+pub fn condition(space: &Namespace<'_>, pod: &str) -> io::Result<(String, String, String)> {
     let pod: Value = serde_json::from_str(&space.kubectl(&["get", "pod", pod, "-ojson"])?)?;
     let told = pod["status"]["conditions"].as_array().into_iter().flatten().find(|told| told["type"] == CONDITION);
     let text = |key: &str| told.and_then(|told| told[key].as_str()).unwrap_or_default().to_owned();
@@ -128,7 +133,7 @@ fn condition(space: &Namespace<'_>, pod: &str) -> io::Result<(String, String, St
 }
 
 /// Waits until the condition says that, and gives its message.
-fn wait_for(space: &Namespace<'_>, pod: &str, status: &str, reason: &str) -> io::Result<String> {
+pub fn wait_for(space: &Namespace<'_>, pod: &str, status: &str, reason: &str) -> io::Result<String> {
     let mut last = (String::new(), String::new(), String::new());
     let waited = space.until(Duration::from_secs(90), "the condition", || {
         last = condition(space, pod)?;
@@ -143,7 +148,7 @@ fn is_ready(space: &Namespace<'_>, pod: &str, kind: &str) -> io::Result<bool> {
     Ok(space.kubectl(&["get", "pod", pod, &path])? == "True")
 }
 
-fn with_gate(mut pod: Value) -> Value {
+pub fn with_gate(mut pod: Value) -> Value {
     pod["spec"]["readinessGates"] = json!([{ "conditionType": CONDITION }]);
     pod
 }
@@ -284,7 +289,7 @@ fn labels(cluster: &Cluster, name: &str) -> io::Result<Value> {
 }
 
 /// A Node that nothing stands behind.
-fn other(cluster: &Cluster, name: &str) -> io::Result<()> {
+pub fn other(cluster: &Cluster, name: &str) -> io::Result<()> {
     let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name } });
     cluster.kubectl(&["apply", "-f", "-"], &node.to_string()).map(drop)
 }
@@ -408,7 +413,7 @@ fn plugin(cluster: &Cluster) -> TestResult {
 }
 
 /// kubectl with a token and nothing else.
-fn with_token(cluster: &Cluster, token: &str, arguments: &[&str]) -> io::Result<String> {
+pub fn with_token(cluster: &Cluster, token: &str, arguments: &[&str]) -> io::Result<String> {
     let authority = cluster.dir().join("keys/ca.crt").display().to_string();
     let whom =
         ["--kubeconfig", "/dev/null", "--server", SERVER, "--certificate-authority", &authority, "--token", token];
@@ -430,7 +435,7 @@ fn our_condition() -> Value {
 }
 
 /// The action is refused, with these words.
-fn denied(what: &str, said: io::Result<String>, words: &str) -> TestResult {
+pub fn denied(what: &str, said: io::Result<String>, words: &str) -> TestResult {
     match said {
         Ok(_) => ensure!(false, "{what}: admitted"),
         Err(error) => ensure!(error.to_string().contains(words), "{what}: {error}"),

@@ -14,7 +14,10 @@ mod installer;
 mod manifest;
 mod openshift;
 mod pods;
+mod poor;
 mod scrape;
+mod turns;
+mod works;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, RwLock};
@@ -98,6 +101,9 @@ fn main() -> ExitCode {
     daemon::add(&mut suite);
     scrape::add(&mut suite);
     egress::add(&mut suite);
+    turns::add(&mut suite);
+    works::add(&mut suite);
+    poor::add(&mut suite);
     let Suite { cluster, trials, .. } = suite;
     let mut conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(Err(error)) = cluster.and_then(Arc::into_inner).map(|mut cluster| cluster.down()) {
