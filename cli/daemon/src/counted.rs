@@ -4,16 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use zerocap_names::{Counters, Snapshot, Standing};
 use zerocap_node::refusals::Refusals;
 use zerocap_node::state::{Document, StateDir, Store};
 
 use crate::evidence::NAMESPACE;
-
-/// What happened to questions for names, by the word that the shim has for it.
-pub const QUESTIONS: [&str; 4] = ["answered", "refused", "bounded", "failed"];
-/// What passed between the resolver and the pod's servers.
-pub const UPSTREAM: [&str; 5] = ["queries", "ignored", "blocked", "surplus", "unpermitted"];
 
 /// One kind of thing: the layer and the rule of a refusal, or a word of DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,33 +24,15 @@ pub enum Kind {
 /// How often each kind happened.
 pub type Counts = BTreeMap<Kind, u64>;
 
-/// The part of `names.json` that is counted.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Names {
-    snapshot: Snapshot,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Snapshot {
-    counters: BTreeMap<String, u64>,
-    names: Vec<Name>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Name {
-    stale: bool,
-}
+/// How many names in `egress` there are, by what is known of them.
+pub type Known = BTreeMap<Standing, u64>;
 
 /// What was seen of one file of a container.
 #[derive(Debug, Default)]
 struct Seen {
     written: Option<SystemTime>,
     counts: Counts,
-    /// Names by whether they are stale.
-    names: [u64; 2],
+    names: Known,
 }
 
 /// The sums.
@@ -63,8 +40,8 @@ struct Seen {
 pub struct Sums {
     /// Since the daemon began.
     pub counts: Counts,
-    /// Names in `egress` now: resolved as they should be, and by an answer that is too old.
-    pub names: [u64; 2],
+    /// Names in `egress` now.
+    pub names: Known,
 }
 
 /// The sums, and what they are made of.
@@ -79,14 +56,16 @@ impl Counted {
     /// Counts what these containers have more than the last time.
     pub fn recount<'a>(&mut self, store: &Store, ids: impl Iterator<Item = &'a str>) {
         let mut still = HashMap::new();
-        let mut names = [0; 2];
+        let mut names = Known::new();
         for id in ids {
             let Ok(dir) = store.container(NAMESPACE, id) else { continue };
             for document in [Document::Refusals, Document::Names] {
                 let key = (id.to_owned(), document.file_name());
                 let mut seen = self.seen.remove(&key).unwrap_or_default();
                 self.look(&dir, document, &mut seen);
-                names = [names[0] + seen.names[0], names[1] + seen.names[1]];
+                for (standing, count) in &seen.names {
+                    *names.entry(*standing).or_default() += count;
+                }
                 still.insert(key, seen);
             }
         }
@@ -109,25 +88,34 @@ impl Counted {
     }
 }
 
-fn read(dir: &StateDir, document: Document) -> Option<(Counts, [u64; 2])> {
-    let mut counts = Counts::new();
+fn read(dir: &StateDir, document: Document) -> Option<(Counts, Known)> {
     if document == Document::Refusals {
         let told: Refusals = dir.read_json(document).ok()??;
+        let mut counts = Counts::new();
         for it in told.distinct {
             *counts.entry(Kind::Fence(it.rule.name())).or_default() += it.times;
         }
-        return Some((counts, [0; 2]));
+        return Some((counts, Known::new()));
     }
-    let Names { snapshot } = dir.read_json(document).ok()??;
-    let mut take = |words: &[&'static str], kind: fn(&'static str) -> Kind| {
-        for word in words {
-            counts.insert(kind(word), snapshot.counters.get(*word).copied().unwrap_or_default());
-        }
-    };
-    take(&QUESTIONS, Kind::Question);
-    take(&UPSTREAM, Kind::Upstream);
-    let stale = snapshot.names.iter().filter(|name| name.stale).count() as u64;
-    Some((counts, [snapshot.names.len() as u64 - stale, stale]))
+    let told: Snapshot = dir.read_json(document).ok()??;
+    let Counters { answered, refused, bounded, failed, queries, ignored, blocked, surplus, unpermitted } =
+        told.counters;
+    let counts = [
+        (Kind::Question("answered"), answered),
+        (Kind::Question("refused"), refused),
+        (Kind::Question("bounded"), bounded),
+        (Kind::Question("failed"), failed),
+        (Kind::Upstream("queries"), queries),
+        (Kind::Upstream("ignored"), ignored),
+        (Kind::Upstream("blocked"), blocked),
+        (Kind::Upstream("surplus"), surplus),
+        (Kind::Upstream("unpermitted"), unpermitted),
+    ];
+    let mut known = Known::new();
+    for name in told.names {
+        *known.entry(name.state).or_default() += 1;
+    }
+    Some((counts.into(), known))
 }
 
 #[cfg(test)]
@@ -156,7 +144,14 @@ mod tests {
                 .set_modified(clock)
                 .unwrap();
         };
-        let names = |answered: u64, stale: bool| json!({ "at": 1, "snapshot": { "counters": { "answered": answered, "later": 7 }, "names": [{ "stale": stale }, { "stale": false }] } });
+        let names = |answered: u64, state: &str| {
+            let name = |state: &str| json!({ "name": "a.b", "asked": "a.b", "below": null, "addresses": [], "answered": 1, "state": state });
+            let counters = Counters { answered, ..Counters::default() };
+            json!({
+                "at": 1, "responder": "127.0.0.1", "names": [name(state), name("resolved")], "permits": 0, "counters": counters,
+                "blocked": [], "unlisted": [], "forgotten": 0,
+            })
+        };
         let refusals = |times: u64| {
             let it = json!({
                 "hook": "connect", "destination": "d", "refused": true, "rule": "egress", "permit": null, "times": times,
@@ -164,21 +159,25 @@ mod tests {
             });
             json!({ "version": 1, "pod": { "namespace": "", "name": "", "uid": "" }, "container": "", "audit": false, "distinct": [it], "forgotten": 0 })
         };
+        let known = |counted: &Counted| {
+            let of = |standing| counted.sums.names.get(&standing).copied().unwrap_or_default();
+            (of(Standing::Resolved), of(Standing::Stale))
+        };
         let egress = Kind::Fence("egress");
         let answered = Kind::Question("answered");
         write("a", Document::Refusals, &refusals(3));
-        write("a", Document::Names, &names(5, false));
-        write("b", Document::Names, &names(2, true));
+        write("a", Document::Names, &names(5, "resolved"));
+        write("b", Document::Names, &names(2, "stale"));
         counted.recount(&store, ["a", "b", "never-there"].into_iter());
         counted.recount(&store, ["a", "b"].into_iter());
-        assert_eq!((counted.sums.counts[&egress], counted.sums.counts[&answered], counted.sums.names), (3, 7, [3, 1]));
+        assert_eq!((counted.sums.counts[&egress], counted.sums.counts[&answered], known(&counted)), (3, 7, (3, 1)));
         write("a", Document::Refusals, &refusals(10));
-        write("b", Document::Names, &names(4, false));
+        write("b", Document::Names, &names(4, "resolved"));
         counted.recount(&store, ["a", "b"].into_iter());
-        assert_eq!((counted.sums.counts[&egress], counted.sums.counts[&answered], counted.sums.names), (10, 9, [4, 0]));
+        assert_eq!((counted.sums.counts[&egress], counted.sums.counts[&answered], known(&counted)), (10, 9, (4, 0)));
         write("a", Document::Refusals, &json!("no refusals"));
         counted.recount(&store, ["a"].into_iter());
-        assert_eq!((counted.sums.counts[&egress], counted.sums.counts[&answered], counted.sums.names), (10, 9, [2, 0]));
+        assert_eq!((counted.sums.counts[&egress], counted.sums.counts[&answered], known(&counted)), (10, 9, (2, 0)));
         assert_eq!(counted.seen.len(), 2, "who is gone is forgotten");
     }
 }

@@ -173,11 +173,8 @@ impl Numbers {
         family(
             "zerocap_dns_names",
             "gauge",
-            "Names in egress that are resolved, by whether the last answer is too old.",
-            &mut ["false", "true"]
-                .iter()
-                .zip(shims.names)
-                .map(|(stale, count)| (format!("{{stale=\"{stale}\"}}"), count.to_string())),
+            "Names in egress by what is known of them.",
+            &mut shims.names.iter().map(|(state, count)| (format!("{{state=\"{}\"}}", word(state)), count.to_string())),
         );
         family(
             "zerocap_events_suppressed_total",
@@ -226,7 +223,7 @@ mod tests {
         }
         let counts =
             [(Kind::Fence("listen"), 4), (Kind::Question("refused"), 5), (Kind::Upstream("queries"), 6)].into();
-        let text = numbers.render("0.1.0", &Sums { counts, names: [7, 8] });
+        let text = numbers.render("0.1.0", &Sums { counts, names: [(zerocap_names::Standing::Stale, 8)].into() });
         for line in [
             "zerocap_containers{mode=\"platform\",verdict=\"confined\"} 2",
             "zerocap_container_fences{fence=\"packet-fence\"} 2",
@@ -238,7 +235,7 @@ mod tests {
             "zerocap_refusals_total{layer=\"names\",rule=\"question-refused\"} 5",
             "zerocap_dns_questions_total{outcome=\"refused\"} 5",
             "zerocap_dns_upstream_total{what=\"queries\"} 6",
-            "zerocap_dns_names{stale=\"true\"} 8",
+            "zerocap_dns_names{state=\"stale\"} 8",
             "zerocap_start_seconds_bucket{le=\"0.01\"} 0",
             "zerocap_start_seconds_bucket{le=\"0.025\"} 1",
             "zerocap_start_seconds_bucket{le=\"10\"} 2",

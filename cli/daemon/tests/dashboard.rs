@@ -20,7 +20,7 @@ fn families() -> BTreeMap<String, Vec<String>> {
     numbers.blocked.insert("egress", 1);
     let counts =
         [Kind::Fence("egress"), Kind::Question("answered"), Kind::Upstream("queries")].map(|kind| (kind, 1)).into();
-    let text = numbers.render("0", &Sums { counts, names: [0; 2] });
+    let text = numbers.render("0", &Sums { counts, names: [(zerocap_names::Standing::Resolved, 1)].into() });
     let mut families = BTreeMap::new();
     for row in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, labels) = row.split_once('{').unwrap_or((row.split(' ').next().unwrap(), ""));
