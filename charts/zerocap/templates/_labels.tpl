@@ -26,6 +26,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and (not .listen) (or .certificateSecret .from .serviceMonitor) -}}
 {{- fail "daemon.metrics has settings for numbers that nobody serves: set daemon.metrics.listen, for example \"[::]:9465\"" -}}
 {{- end -}}
+{{- if and .serviceMonitor (not .certificateSecret) -}}
+{{- fail "daemon.metrics.serviceMonitor has Prometheus show its token to whoever answers, and a self-made certificate says nothing of who that is: set daemon.metrics.certificateSecret" -}}
+{{- end -}}
 {{- if and .listen (not $.Values.daemon.enabled) -}}
 {{- fail "daemon.metrics.listen needs daemon.enabled: it is the node daemon that serves the numbers" -}}
 {{- end -}}

@@ -96,6 +96,15 @@ fn contradictions(cluster: &Cluster, helm: Helm) -> TestResult {
         (&["daemon.metrics.listen=0.0.0.0:9465"], "needs daemon.enabled"),
         (&["daemon.metrics.serviceMonitor=true"], "set daemon.metrics.listen"),
         (&["daemon.enabled=true", "daemon.metrics.listen=9465"], "listen"),
+        (
+            &[
+                "daemon.enabled=true",
+                "image.repository=r",
+                "daemon.metrics.listen=0.0.0.0:9465",
+                "daemon.metrics.serviceMonitor=true",
+            ],
+            "set daemon.metrics.certificateSecret",
+        ),
         (&["installer.engine=kata"], "engine"),
         (&["installer.maxUnavailable=0"], "maxUnavailable"),
         (&["installer.startupTaint=not ready"], "startupTaint"),

@@ -2,7 +2,8 @@
 //! SubjectAccessReview says whether the owner may `get` the path `/metrics`.
 //!
 //! An answer is remembered for a while, under the token's digest. Whom nobody knows yet may have few questions asked, or a
-//! stranger with many tokens would have the API server asked as often as he likes.
+//! stranger with many tokens would have the API server asked as often as he likes. Tokens are renewed, so a caller who may read comes
+//! as a stranger now and then: where he came from before, he does not share with others.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::api::{Api, ApiError};
 use crate::budget::Bucket;
 
+use super::source::{Proven, Source};
+
 /// What is asked about.
 pub(super) const PATH: &str = "/metrics";
 /// How long a yes holds: so long a right that was taken away is still used.
@@ -25,8 +28,12 @@ const NO: Duration = Duration::from_secs(10);
 const KNOWN: Duration = Duration::from_secs(3600);
 /// Tokens that are remembered.
 const MOST: usize = 64;
-/// Questions for strangers: this many at once, and one more in each such period.
+/// Questions for strangers, all together: this many at once, and one more in each such period.
 const STRANGERS: (u32, Duration) = (10, Duration::from_millis(500));
+/// And for those of one source, also of one that is proven.
+const OF_ONE: (u32, Duration) = (3, Duration::from_secs(2));
+/// Sources that are remembered for that.
+const SOURCES: usize = 128;
 /// Of these at a time, so that a slow API server does not keep every thread waiting.
 const AT_A_TIME: usize = 3;
 
@@ -55,6 +62,8 @@ type Ask = Box<dyn Fn(&str) -> Result<Decision, ApiError> + Send + Sync>;
 struct Memory {
     tokens: HashMap<Digested, (Decision, Instant)>,
     strangers: Bucket,
+    sources: HashMap<Source, (Bucket, Instant)>,
+    proven: Proven,
     asking: usize,
 }
 
@@ -67,13 +76,22 @@ pub(super) struct Callers {
 impl Callers {
     pub(super) fn new(ask: Ask) -> Self {
         let strangers = Bucket::new(STRANGERS.0, STRANGERS.1, Instant::now());
-        Self { ask, memory: Mutex::new(Memory { tokens: HashMap::new(), strangers, asking: 0 }) }
+        Self {
+            ask,
+            memory: Mutex::new(Memory {
+                tokens: HashMap::new(),
+                strangers,
+                sources: HashMap::new(),
+                proven: Proven::default(),
+                asking: 0,
+            }),
+        }
     }
 
-    /// What becomes of a request with this token.
-    pub(super) fn verdict(&self, token: &str, now: Instant) -> Verdict {
+    /// What becomes of a request with this token from there.
+    pub(super) fn verdict(&self, token: &str, from: Source, now: Instant) -> Verdict {
         let digest: Digested = Sha256::digest(token).into();
-        let stranger = {
+        let counted = {
             let mut memory = self.lock();
             let known = memory.tokens.get(&digest).copied();
             if let Some((decision, at)) = known
@@ -84,18 +102,26 @@ impl Callers {
             let stranger = known.is_none_or(|(decision, at)| {
                 decision != Decision::Permitted || now.saturating_duration_since(at) >= KNOWN
             });
-            if stranger && (memory.asking >= AT_A_TIME || !memory.strangers.take(now)) {
+            let proven = memory.proven.has(from);
+            let refused = stranger
+                && (!memory.may_ask(from, now)
+                    || !proven && (memory.asking >= AT_A_TIME || !memory.strangers.take(now)));
+            if refused {
                 return Verdict::NotNow;
             }
-            memory.asking += usize::from(stranger);
-            stranger
+            let counted = stranger && !proven;
+            memory.asking += usize::from(counted);
+            counted
         };
         let decided = (self.ask)(token);
         let mut memory = self.lock();
-        memory.asking -= usize::from(stranger);
+        memory.asking -= usize::from(counted);
         match decided {
             Ok(decision) => {
                 memory.remember(digest, decision, now);
+                if decision == Decision::Permitted {
+                    memory.proven.add(from);
+                }
                 Verdict::Decided(decision)
             }
             Err(_) => Verdict::NotNow,
@@ -114,6 +140,17 @@ impl Decision {
 }
 
 impl Memory {
+    /// Whether this source may have one more question asked.
+    fn may_ask(&mut self, from: Source, now: Instant) -> bool {
+        if self.sources.len() >= SOURCES && !self.sources.contains_key(&from) {
+            let longest = self.sources.iter().min_by_key(|(_, (_, last))| *last).map(|(source, _)| *source);
+            longest.map(|source| self.sources.remove(&source));
+        }
+        let (bucket, last) = self.sources.entry(from).or_insert_with(|| (Bucket::new(OF_ONE.0, OF_ONE.1, now), now));
+        *last = now;
+        bucket.take(now)
+    }
+
     /// Where there is no room the one goes that is of least use: a stranger before one that is permitted, and the oldest first.
     fn remember(&mut self, digest: Digested, decision: Decision, now: Instant) {
         if self.tokens.len() >= MOST && !self.tokens.contains_key(&digest) {
@@ -172,6 +209,10 @@ mod tests {
 
     use super::*;
 
+    fn source(last: u8) -> Source {
+        std::net::IpAddr::from([192, 0, 2, last]).into()
+    }
+
     fn callers(
         decide: impl Fn(&str) -> Result<Decision, ApiError> + Send + Sync + 'static,
     ) -> (Callers, Arc<AtomicUsize>) {
@@ -196,7 +237,7 @@ mod tests {
             })
         });
         let start = Instant::now();
-        let at = |token, seconds| callers.verdict(token, start + Duration::from_secs(seconds));
+        let at = |token, seconds| callers.verdict(token, source(1), start + Duration::from_secs(seconds));
         assert_eq!(at("good", 0), Verdict::Decided(Decision::Permitted));
         revoked.store(1, Ordering::SeqCst);
         assert_eq!(at("good", 59), Verdict::Decided(Decision::Permitted));
@@ -210,35 +251,40 @@ mod tests {
     #[test]
     fn strangers_have_few_questions_asked_and_do_not_crowd_out_who_is_known() {
         let (callers, asked) =
-            callers(|token| Ok(if token == "good" { Decision::Permitted } else { Decision::Stranger }));
+            callers(|token| Ok(if token.starts_with("good") { Decision::Permitted } else { Decision::Stranger }));
         let start = Instant::now();
-        assert_eq!(callers.verdict("good", start), Verdict::Decided(Decision::Permitted));
-        let of_strangers = |at: Instant| {
-            (0..1000).filter(|n| callers.verdict(&format!("{n} at {at:?}"), at) != Verdict::NotNow).count()
+        let prometheus = source(1);
+        assert_eq!(callers.verdict("good", prometheus, start), Verdict::Decided(Decision::Permitted));
+        let answered = |from: u8, at: Instant| {
+            let one = |n: u32| callers.verdict(&format!("{n} from {from} at {at:?}"), source(from), at);
+            (0..200).filter(|n| one(*n) != Verdict::NotNow).count()
         };
-        assert_eq!(of_strangers(start), 9, "ten questions at once, and one was asked");
+        assert_eq!(answered(2, start), 3, "one source alone");
+        assert_eq!((3..20).map(|from| answered(from, start)).sum::<usize>(), 6, "ten for all, and four were asked");
+        // Its token is renewed in the middle of that.
+        assert_eq!(callers.verdict("good, renewed", prometheus, start), Verdict::Decided(Decision::Permitted));
         let later = start + Duration::from_secs(300);
-        assert_eq!(of_strangers(later), 10);
-        assert_eq!(
-            callers.verdict("good", later),
-            Verdict::Decided(Decision::Permitted),
-            "who is known is no stranger"
-        );
+        assert_eq!((2..20).map(|from| answered(from, later)).sum::<usize>(), 10);
+        assert_eq!(callers.verdict("good", prometheus, later), Verdict::Decided(Decision::Permitted));
         for minute in 6..60 {
-            let _ = of_strangers(start + Duration::from_secs(60 * minute));
+            let at = start + Duration::from_secs(60 * minute);
+            let _ = (2..250).map(|from| answered(from, at)).sum::<usize>();
         }
         let memory = callers.lock();
-        assert!(memory.tokens.len() <= MOST && memory.asking == 0);
+        assert!(memory.tokens.len() <= MOST && memory.sources.len() <= SOURCES && memory.asking == 0);
         let good: Digested = Sha256::digest("good").into();
         assert!(memory.tokens.contains_key(&good));
         drop(memory);
-        assert!(asked.load(Ordering::SeqCst) < 600);
+        assert!(asked.load(Ordering::SeqCst) < 700);
+        // What is proven is no right to ask without end.
+        let of_proven = (0..200).filter(|n| callers.verdict(&format!("bad {n}"), prometheus, later) != Verdict::NotNow);
+        assert!(of_proven.count() <= 3);
     }
 
     #[test]
     fn a_mute_api_server_is_no_yes() {
         let (callers, _) = callers(|_| Err(ApiError::Transport("refused".into())));
-        assert_eq!(callers.verdict("good", Instant::now()), Verdict::NotNow);
+        assert_eq!(callers.verdict("good", source(1), Instant::now()), Verdict::NotNow);
         assert_eq!(callers.lock().asking, 0);
         assert!(callers.lock().tokens.is_empty());
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, Stream};
 
-use super::callers::{Callers, Decision, PATH, Verdict};
+use super::callers::{Decision, PATH, Verdict};
 use super::slots::Ticket;
 
 /// How long a client may take, from its connection to the last byte of its request.
@@ -59,7 +59,7 @@ impl Write for Timed<'_> {
 pub(super) fn answer(
     socket: &TcpStream,
     config: Arc<ServerConfig>,
-    callers: &Callers,
+    verdict: &dyn Fn(&str) -> Verdict,
     text: &dyn Fn() -> String,
     ticket: &Ticket,
 ) -> io::Result<()> {
@@ -80,7 +80,7 @@ pub(super) fn answer(
         }
     };
     let (status, more, body) = match asked {
-        Asked::With(token) => match callers.verdict(&token, Instant::now()) {
+        Asked::With(token) => match verdict(&token) {
             Verdict::Decided(Decision::Permitted) => {
                 ticket.keep();
                 ("200 OK", "content-type: text/plain; version=0.0.4; charset=utf-8\r\n", text())

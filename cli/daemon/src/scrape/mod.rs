@@ -7,6 +7,7 @@ mod callers;
 mod certificate;
 mod connection;
 mod slots;
+mod source;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use serde_json::json;
@@ -26,6 +27,7 @@ use callers::Callers;
 use certificate::Certificate;
 pub use certificate::CertificateError;
 use slots::{Slots, Ticket};
+use source::Source;
 
 /// Connections that are served at a time.
 const CONNECTIONS: usize = 8;
@@ -59,7 +61,7 @@ pub enum ScrapeError {
 }
 
 /// What a thread takes up.
-type Job = (TcpStream, Arc<ServerConfig>, Ticket);
+type Job = (TcpStream, Source, Arc<ServerConfig>, Ticket);
 
 /// Listens, and serves from threads of their own: one that accepts, and one for each connection that may be open.
 ///
@@ -98,8 +100,9 @@ fn accept(listener: &TcpListener, mut certificate: Certificate, jobs: &SyncSende
     loop {
         match listener.accept() {
             Ok((stream, peer)) => {
-                let Ok(ticket) = Slots::enter(&slots, &stream, peer.ip()) else { continue };
-                if jobs.send((stream, certificate.current(), ticket)).is_err() {
+                let source = peer.ip().into();
+                let Ok(ticket) = Slots::enter(&slots, &stream, source) else { continue };
+                if jobs.send((stream, source, certificate.current(), ticket)).is_err() {
                     return;
                 }
             }
@@ -111,9 +114,10 @@ fn accept(listener: &TcpListener, mut certificate: Certificate, jobs: &SyncSende
 fn work(jobs: &Mutex<Receiver<Job>>, callers: &Callers, text: &dyn Fn() -> String) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((stream, config, ticket)) = job else { return };
+        let Ok((stream, source, config, ticket)) = job else { return };
+        let callers = |token: &str| callers.verdict(token, source, Instant::now());
         // Whatever goes wrong with one client is that client's.
-        drop(connection::answer(&stream, config, callers, text, &ticket));
+        drop(connection::answer(&stream, config, &callers, text, &ticket));
     }
 }
 

@@ -1,12 +1,14 @@
 //! The connections that are open: few. A newcomer for whom there is no place takes that of a connection which has not shown yet
-//! who it is: the oldest one of the address that holds the most. So whoever opens many ends his own, and a caller who is known is
-//! never put out.
+//! who it is: the oldest one of the source that holds the most, and one from where a caller came who may read only if there is no
+//! other. So whoever opens many ends his own, and a caller who is known is never put out.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use super::source::{Proven, Source};
 
 /// A connection whose end was not enough to free its place is not waited for longer than this: another one has to go.
 const WAIT: Duration = Duration::from_millis(100);
@@ -15,7 +17,7 @@ const WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 struct Open {
     number: u64,
-    address: IpAddr,
+    source: Source,
     stream: TcpStream,
     /// It has shown who it is, or was told to go.
     settled: bool,
@@ -25,6 +27,7 @@ struct Open {
 struct Table {
     /// The oldest first.
     open: Vec<Open>,
+    proven: Proven,
     next: u64,
 }
 
@@ -49,7 +52,7 @@ impl Slots {
     }
 
     /// Waits for a place, and sees to it that there is one soon.
-    pub(super) fn enter(slots: &Arc<Self>, stream: &TcpStream, address: IpAddr) -> io::Result<Ticket> {
+    pub(super) fn enter(slots: &Arc<Self>, stream: &TcpStream, source: Source) -> io::Result<Ticket> {
         let stream = stream.try_clone()?;
         let mut table = slots.lock();
         while table.open.len() >= slots.most {
@@ -58,7 +61,7 @@ impl Slots {
         }
         let number = table.next;
         table.next += 1;
-        table.open.push(Open { number, address, stream, settled: false });
+        table.open.push(Open { number, source, stream, settled: false });
         Ok(Ticket { slots: slots.clone(), number })
     }
 
@@ -69,12 +72,14 @@ impl Slots {
 
 impl Table {
     fn put_one_out(&mut self) {
-        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        let mut held: HashMap<Source, usize> = HashMap::new();
         for open in &self.open {
-            *held.entry(open.address).or_default() += 1;
+            *held.entry(open.source).or_default() += 1;
         }
+        let proven = &self.proven;
         // Of several with as many, the first is kept: it is the oldest.
-        let victim = self.open.iter_mut().filter(|open| !open.settled).rev().max_by_key(|open| held[&open.address]);
+        let victim = self.open.iter_mut().filter(|open| !open.settled).rev();
+        let victim = victim.max_by_key(|open| (!proven.has(open.source), held[&open.source]));
         if let Some(victim) = victim {
             victim.settled = true;
             // It may be gone by itself.
@@ -86,8 +91,11 @@ impl Table {
 impl Ticket {
     /// The connection has shown who it is: it keeps its place.
     pub(super) fn keep(&self) {
-        if let Some(open) = self.slots.lock().open.iter_mut().find(|open| open.number == self.number) {
+        let mut table = self.slots.lock();
+        if let Some(open) = table.open.iter_mut().find(|open| open.number == self.number) {
             open.settled = true;
+            let source = open.source;
+            table.proven.add(source);
         }
     }
 }
@@ -102,7 +110,7 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
     use super::*;
 
@@ -121,24 +129,51 @@ mod tests {
     #[test]
     fn the_oldest_of_the_address_with_most_goes_and_who_is_known_stays() {
         let slots = Arc::new(Slots::new(4));
-        let address = |last| IpAddr::from([10, 0, 0, last]);
+        let address = |last| Source::from(IpAddr::from([10, 0, 0, last]));
         let mut ends = Vec::new();
         for from in [7, 9, 9, 9] {
             let (client, server) = pair();
             ends.push((client, Some(Slots::enter(&slots, &server, address(from)).unwrap())));
         }
-        // The oldest of the greedy one is known by now.
-        ends[1].1.as_ref().unwrap().keep();
+        // The oldest of all is known by now.
+        ends[0].1.as_ref().unwrap().keep();
         let (_newcomer, server) = pair();
         let waiting = {
             let slots = slots.clone();
             std::thread::spawn(move || Slots::enter(&slots, &server, address(8)).map(drop))
         };
-        assert!(is_out(&mut ends[2].0), "the oldest that is not known has to go");
-        ends[2].1 = None;
+        assert!(is_out(&mut ends[1].0), "the oldest of the greedy one has to go");
+        ends[1].1 = None;
         waiting.join().unwrap().unwrap();
-        for kept in [0, 1, 3] {
+        for kept in [0, 2, 3] {
             assert!(!is_out(&mut ends[kept].0), "{kept} was put out");
         }
+    }
+
+    #[test]
+    fn one_connection_from_each_of_many_does_not_end_a_callers_who_came_before() {
+        let slots = Arc::new(Slots::new(4));
+        let source = |last| Source::from(IpAddr::from([10, 0, 0, last]));
+        let enter = |last| {
+            let (client, server) = pair();
+            (client, Some(Slots::enter(&slots, &server, source(last)).unwrap()))
+        };
+        enter(1).1.unwrap().keep();
+        // It has not shown anything this time, and is the oldest.
+        let mut caller = enter(1);
+        let mut others: Vec<_> = (2..5).map(enter).collect();
+        for last in 5..9 {
+            let (_newcomer, server) = pair();
+            let waiting = {
+                let slots = slots.clone();
+                std::thread::spawn(move || Slots::enter(&slots, &server, source(last)).map(drop))
+            };
+            let out =
+                others.iter_mut().find(|(client, ticket)| ticket.is_some() && is_out(&mut client.try_clone().unwrap()));
+            out.expect("somebody has to go").1 = None;
+            waiting.join().unwrap().unwrap();
+            others.push(enter(last + 50));
+        }
+        assert!(!is_out(&mut caller.0), "the caller who came before was put out");
     }
 }
