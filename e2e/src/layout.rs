@@ -69,7 +69,9 @@ impl Laid {
                 config = folder.join("config-v3.toml.tmpl");
                 fs::write(&config, "{{ template \"base\" . }}\n\n# by hand\n")?;
                 let (base, config, main) = (base.display(), config.display(), main.display());
-                restart = format!("{{ cat '{base}'; sed '/{{{{ template/d' '{config}'; }} > '{main}'; {RESTART}");
+                // What k3s fills in; its base is our own file.
+                let fill = "/{{ template/d; s/{{ .SystemdCgroup }}/false/";
+                restart = format!("{{ cat '{base}'; sed '{fill}' '{config}'; }} > '{main}'; {RESTART}");
             }
         }
         let mut this = Self { config, restart, folder, before: Vec::new() };
@@ -95,7 +97,8 @@ impl Laid {
 }
 
 /// A configuration without the handlers that a private node is made with, and that `zerocap install` writes.
-fn without_handlers(text: &str) -> String {
+#[must_use]
+pub fn without_handlers(text: &str) -> String {
     let ours = |line: &str| {
         ["zerocap", "zerocap-platform"].iter().any(|name| {
             line.contains(&format!(".runtimes.{name}]")) || line.contains(&format!(".runtimes.{name}.options]"))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::driver::Wish;
 use super::turn;
 
 const INSTALL: &str = "\
@@ -69,6 +70,10 @@ pub struct Node {
     /// The engine of both handlers: auto, embedded, or a path to runc, crun or youki
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: String,
+
+    /// Who manages the cgroups of both handlers' containers: it must be what the kubelet uses
+    #[arg(long, value_enum, value_name = "DRIVER", default_value_t = Wish::Auto)]
+    pub cgroup_driver: Wish,
 
     /// The floor file to put at /etc/zerocap/floor.toml; without it, one that an earlier run put there is removed
     #[arg(long, value_name = "FILE")]

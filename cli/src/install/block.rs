@@ -10,12 +10,14 @@ use std::path::Path;
 use toml::Table;
 use zerocap_annotations::{ZcError, code};
 
+use super::driver::Driver;
+
 const BEGIN: &str = "# >>> zerocap: written by `zerocap install node`, removed by `zerocap uninstall node`";
 const BEGIN_UNENDED: &str = "# >>> zerocap: written by `zerocap install node` after a line without an end";
 const END: &str = "# <<< zerocap";
 
 /// The handlers: annotations decide, or platform mode without any.
-const HANDLERS: [&str; 2] = ["zerocap", "zerocap-platform"];
+pub const HANDLERS: [&str; 2] = ["zerocap", "zerocap-platform"];
 /// containerd asks a runtime of this type, and of no other, which features it has (2.1, `internal/cri`): only so are user
 /// namespaces and recursive read-only mounts offered to pods. `runtime_path` makes it our shim.
 const TYPE_WITH_FEATURES: &str = "io.containerd.runc.v2";
@@ -29,6 +31,7 @@ const BASE_TEMPLATE: &str = "{{ template \"base\" . }}";
 pub struct Wanted<'a> {
     pub shim: &'a Path,
     pub engine: &'a str,
+    pub driver: Driver,
 }
 
 /// A configuration without our block.
@@ -93,7 +96,7 @@ pub fn import_folder(file: &Path, text: &str) -> Option<String> {
 pub fn is_in(dump: &str, shim: &Path) -> bool {
     let Ok(table) = dump.parse::<Table>() else { return false };
     HANDLERS.iter().all(|name| {
-        [PLUGIN_2, PLUGIN_3].iter().any(|plugin| {
+        PLUGINS.iter().any(|plugin| {
             runtime(&table, plugin, name)
                 .and_then(|handler| handler.get("runtime_path"))
                 .and_then(toml::Value::as_str)
@@ -114,6 +117,8 @@ pub fn new_template() -> String {
 
 const PLUGIN_2: &str = "io.containerd.grpc.v1.cri";
 const PLUGIN_3: &str = "io.containerd.cri.v1.runtime";
+/// The plugin that has the runtimes, by versions of the configuration.
+pub const PLUGINS: [&str; 2] = [PLUGIN_3, PLUGIN_2];
 
 fn plugin(file: &Path, text: &str) -> Result<&'static str, ZcError> {
     if is_template(text) {
@@ -201,6 +206,9 @@ fn write_handlers(out: &mut String, plugin: &str, wanted: Wanted<'_>) {
             // Without a name the shim takes the first engine that is installed.
             (false, None) => {}
         }
+        if let Some(value) = wanted.driver.value() {
+            let _ = writeln!(out, "    SystemdCgroup = {value}");
+        }
     }
 }
 
@@ -220,7 +228,7 @@ mod tests {
     const SHIM: &str = "/opt/zerocap/1/containerd-shim-zerocap-v2";
 
     fn wanted() -> Wanted<'static> {
-        Wanted { shim: Path::new(SHIM), engine: "auto" }
+        Wanted { shim: Path::new(SHIM), engine: "auto", driver: Driver::Cgroupfs }
     }
 
     fn appended(text: &str) -> Result<String, ZcError> {
@@ -255,6 +263,19 @@ mod tests {
             assert!(!is_in(&with, Path::new("/elsewhere")), "{with}");
         }
         assert!(!is_in("version = 3\n", Path::new(SHIM)));
+    }
+
+    #[test]
+    fn both_handlers_have_the_driver_of_the_node() {
+        let with = |driver| append(Path::new("config.toml"), "version = 3\n", Wanted { driver, ..wanted() }).unwrap();
+        assert_eq!(with(Driver::Systemd).matches("    SystemdCgroup = true\n").count(), 2);
+        assert!(!with(Driver::Cgroupfs).contains("SystemdCgroup"));
+        let template = append(
+            Path::new("config-v3.toml.tmpl"),
+            &new_template(),
+            Wanted { driver: Driver::OfTemplate, ..wanted() },
+        );
+        assert_eq!(template.unwrap().matches("    SystemdCgroup = {{ .SystemdCgroup }}\n").count(), 2);
     }
 
     #[test]

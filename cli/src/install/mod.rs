@@ -3,6 +3,7 @@
 pub mod args;
 mod block;
 mod containerd;
+pub mod driver;
 mod enter;
 mod file;
 mod floor;
@@ -22,6 +23,7 @@ use zerocap_annotations::{ZcError, code};
 use crate::failure::Failure;
 use crate::out::{out, outln};
 use args::{Install, Node, Output, Place, RemoveNode, Uninstall, What, WhatToRemove};
+use driver::Driver;
 use enter::Kept;
 use file::{Change, Lock};
 use pending::Pending;
@@ -79,7 +81,8 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
     let programs = Programs::of(from.path()).map_err(Failure::bad_input)?;
     let folder = programs.place(&place.prefix);
     let shim = folder.join(programs::SHIM);
-    let wanted = block::Wanted { shim: &shim, engine: &node.engine };
+    let driver = Driver::of(node.cgroup_driver, place);
+    let wanted = block::Wanted { shim: &shim, engine: &node.engine, driver };
     let mut change = Change::to_install(&place.config, wanted).map_err(Failure::bad_input)?;
     if node.dry_run {
         out!("{}", change.diff());
@@ -95,7 +98,7 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
     // 3. containerd's opinion, 4. the change, the restart, 5. a container, or everything as it was.
     let test = || match node.no_self_test {
         true => Ok(()),
-        false => selftest::run(place, &folder, &node.engine),
+        false => selftest::run(place, &folder, &node.engine, driver),
     };
     let seen = |trouble| (code::install::SELF_TEST, trouble);
     let anew = || Change::to_install(&place.config, wanted);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::Place;
 use super::containerd::{shell, words};
+use super::driver::Driver;
 use super::programs::{SHIM, ZEROCAP};
 
 /// Its folder below the prefix, containerd's namespace for it, and its name there.
@@ -15,13 +16,17 @@ const NAMESPACE: &str = "zerocap-self-test";
 const NAME: &str = "self-test";
 
 /// Starts it with the programs of a version; what went wrong otherwise.
-pub fn run(place: &Place, version: &Path, engine: &str) -> Result<(), String> {
+pub fn run(place: &Place, version: &Path, engine: &str, driver: Driver) -> Result<(), String> {
     let folder = place.prefix.join(FOLDER);
     // What a killed run left; its shim would stop an uninstallation.
     clear(place, &folder)?;
-    let (root, options) = prepare(&folder, version, engine).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let (root, options) =
+        prepare(&folder, version, engine, driver).map_err(|e| format!("{}: {e}", folder.display()))?;
+    // As the kubelet names a pod's: a template is not filled in yet, and the engine's own folder does as well.
+    let cgroup =
+        if driver == Driver::Systemd { format!("--cgroup system.slice:{NAMESPACE}:{NAME} ") } else { String::new() };
     let line = format!(
-        "{} --namespace {NAMESPACE} run --rm --rootfs --read-only --user 65532:65532 --runtime '{}' \
+        "{} --namespace {NAMESPACE} run --rm --rootfs --read-only --user 65532:65532 {cgroup}--runtime '{}' \
          --runtime-config-path '{}' '{}' {NAME} /{ZEROCAP} self-test",
         // It may hang where a shim does; coreutils and busybox both have this.
         format_args!("timeout {} {}", place.patience, place.ctr),
@@ -36,13 +41,14 @@ pub fn run(place: &Place, version: &Path, engine: &str) -> Result<(), String> {
 }
 
 /// A root with one program, and the options of the handler zerocap-platform.
-fn prepare(folder: &Path, version: &Path, engine: &str) -> io::Result<(PathBuf, PathBuf)> {
+fn prepare(folder: &Path, version: &Path, engine: &str, driver: Driver) -> io::Result<(PathBuf, PathBuf)> {
     let (root, options) = (folder.join("root"), folder.join("options.toml"));
     fs::create_dir_all(&root)?;
     fs::set_permissions(&root, PermissionsExt::from_mode(0o755))?;
     fs::copy(version.join(ZEROCAP), root.join(ZEROCAP))?;
     let engine = toml::Value::from(engine);
-    fs::write(&options, format!("floor = \"platform\"\nengine = {engine}\n"))?;
+    let systemd = driver == Driver::Systemd;
+    fs::write(&options, format!("floor = \"platform\"\nengine = {engine}\nSystemdCgroup = {systemd}\n"))?;
     Ok((root, options))
 }
 
