@@ -1,7 +1,8 @@
 //! One column of docs/matrix.md: what platform mode is on this machine's kernel, by trying. `hack/matrix` runs it in
-//! emulated machines; it runs on any machine that can run a private node. Prints one JSON object.
+//! emulated machines; it runs on any machine that can run a private node. Prints a JSON object after each step, with all that is known by
+//! then: the last one counts, also where the machine's time ran out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use zerocap_e2e::{Node, Profile, node};
 
 /// The handlers that are tried; `runc` is the control.
 const OURS: [&str; 3] = ["zerocap-runc", "zerocap-crun", "zerocap-embedded"];
+/// Where they are tried.
+const WORLDS: [World; 4] = [World::Network, World::Neighbour, World::ReadOnly, World::Lists];
 
 fn main() -> ExitCode {
     if let Some(obstacle) = node::obstacle() {
@@ -20,15 +23,12 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let result = Node::start().map_err(Outcome::from).and_then(|mut node| {
-        let column = column(&node);
+        let column = column(&node, |so_far| println!("{so_far}"));
         node.down()?;
         column
     });
     match result {
-        Ok(column) => {
-            println!("{column}");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(Outcome::Failed(message) | Outcome::Skipped(Skip(message))) => {
             eprintln!("matrix: {message}");
             ExitCode::FAILURE
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn column(node: &Node) -> Result<Value, Outcome> {
+fn column(node: &Node, tell: impl Fn(&Value)) -> Result<(), Outcome> {
     eprintln!("matrix: asking `zerocap check`");
     let output = node.exec(&["zerocap", "check", "--output", "json"])?;
     let check: Value = serde_json::from_slice(&output.stdout)
@@ -46,7 +46,9 @@ fn column(node: &Node) -> Result<Value, Outcome> {
     let refused = !check["platform-mode"]["refusal"].is_null();
     let require = refused.then(|| kept(&check));
     let mut attacks = BTreeMap::new();
-    for world in [World::Network, World::Neighbour, World::ReadOnly, World::Lists] {
+    let steps = WORLDS.iter().flat_map(|world| OURS.map(|handler| format!("{world:?} under {handler}")));
+    let mut untried: VecDeque<String> = steps.collect();
+    for world in WORLDS {
         let control = verdicts_of_the_control(node, world)?;
         for handler in OURS {
             eprintln!("matrix: attacks of the world {world:?} under {handler}");
@@ -56,9 +58,11 @@ fn column(node: &Node) -> Result<Value, Outcome> {
                 &control,
                 verdicts.as_ref().map_err(|e| e.as_str()),
             ));
+            untried.pop_front();
+            tell(&json!({ "check": check, "require": require, "attacks": attacks, "untried": untried }));
         }
     }
-    Ok(json!({ "check": check, "require": require, "attacks": attacks }))
+    Ok(())
 }
 
 /// The promises that this kernel can keep at least in part.
