@@ -99,7 +99,7 @@ fn contradictions(cluster: &Cluster, helm: Helm) -> TestResult {
         (
             &[
                 "daemon.enabled=true",
-                "image.repository=r",
+                "image.repository=registry.example/zerocap",
                 "daemon.metrics.listen=0.0.0.0:9465",
                 "daemon.metrics.serviceMonitor=true",
             ],
