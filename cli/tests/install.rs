@@ -266,6 +266,58 @@ fn killed_anywhere_the_next_run_makes_it_good() {
     }
 }
 
+/// Between a killed run and the next one somebody else has changed the file, and the next one fails too.
+#[test]
+fn what_others_have_written_meanwhile_stays() {
+    const THEIRS: &str = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.theirs]\n  runtime_type = 'x'\n";
+    let rig = Rig::new("config.toml", V3);
+    let usual = fs::read_to_string(rig.path("healthy")).unwrap();
+    rig.script("healthy", "kill -9 $(ps -o ppid= -p $PPID); sleep 1");
+    assert_eq!(rig.install().status.code(), None);
+    assert!(rig.text().contains("runtimes.zerocap]"), "{}", rig.text());
+    fs::write(&rig.config, format!("{}{THEIRS}", rig.text())).unwrap();
+    rig.script("healthy", &format!("! grep -q runtimes.zerocap '{}'", rig.config.display()));
+    refused(&rig.install(), 1, "ZC1105");
+    assert_eq!(rig.text(), format!("{V3}{THEIRS}"));
+    // And while it waits for containerd.
+    rig.script(
+        "healthy",
+        &format!("grep -q more '{0}' || echo '# more' >>'{0}'; ! grep -q runtimes.zerocap '{0}'", rig.config.display()),
+    );
+    refused(&rig.install(), 1, "ZC1105");
+    assert_eq!(rig.text(), format!("{V3}{THEIRS}# more\n"));
+    fs::write(rig.path("healthy"), usual).unwrap();
+    ok(&rig.install());
+    ok(&rig.uninstall());
+    assert_eq!(rig.text(), format!("{V3}{THEIRS}# more\n"));
+}
+
+/// An upgrade that fails leaves the handlers of the version before.
+#[test]
+fn an_upgrade_that_fails_leaves_the_version_before() {
+    let rig = Rig::new("config.toml", V3);
+    ok(&rig.install());
+    let first = rig.text();
+    fs::copy("/bin/true", rig.path("from/zerocap")).unwrap();
+    let broken = "grep -q more '{0}' || echo '# more' >>'{0}'; ! grep -q \"$(ls -td '{1}'/*-*/ | head -n1 | xargs basename)\" '{0}'";
+    let broken = broken.replace("{0}", &rig.config.display().to_string());
+    rig.script("healthy", &broken.replace("{1}", &rig.path("prefix").display().to_string()));
+    refused(&rig.install(), 1, "ZC1105");
+    assert_eq!(rig.text().replace("# more\n", ""), first);
+}
+
+/// Containers are asked for by containerd's client: a killed installer leaves the one of its self-test, whose shim nobody else removes.
+#[test]
+fn an_uninstallation_takes_the_self_test_of_a_killed_run_away() {
+    let rig = Rig::new("config.toml", V3);
+    ok(&rig.install());
+    let shim = Running::start(&rig.versions()[0]);
+    fs::create_dir_all(rig.path("prefix/.self-test/root")).unwrap();
+    rig.script("ctr", &format!("case $* in *'tasks rm'*) kill -9 {}; sleep 0.3;; esac; exit 0", shim.0.id()));
+    ok(&rig.uninstall());
+    assert!(!rig.path("prefix").exists());
+}
+
 /// A running program of an installed version.
 struct Running(Child);
 

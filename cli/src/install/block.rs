@@ -71,6 +71,23 @@ pub fn append(file: &Path, text: &str, wanted: Wanted<'_>) -> Result<String, ZcE
     Ok(out)
 }
 
+/// A configuration with the block of another one in place of its own.
+pub fn with_block_of(text: &str, other: &str) -> String {
+    let mut out = strip(text);
+    let block = [BEGIN, BEGIN_UNENDED].into_iter().find_map(|begin| {
+        let start = other.find(begin)? + begin.len();
+        Some(&other[start..start + other[start..].find(END)?])
+    });
+    if let Some(block) = block {
+        let ended = out.is_empty() || out.ends_with('\n');
+        if !ended {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "{}{block}{END}", if ended { BEGIN } else { BEGIN_UNENDED });
+    }
+    out
+}
+
 /// A whole drop-in file.
 pub fn drop_in(wanted: Wanted<'_>) -> String {
     let mut out = format!("{BEGIN}\nversion = 3\n");

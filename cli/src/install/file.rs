@@ -90,9 +90,19 @@ impl Change {
         self.before.as_deref()
     }
 
-    /// An earlier run began this change, with this before it.
-    pub fn was_begun(&mut self, before: Option<String>) {
-        self.before = before;
+    /// What should be there.
+    pub fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// An earlier run began this change, with `before` there, and wrote `after`. What somebody else has written since stays.
+    pub fn was_begun(&mut self, before: Option<String>, after: Option<&str>) {
+        self.before = without(self.before.as_deref(), before, after);
+        self.begun = true;
+    }
+
+    /// containerd's configuration was in another file when an earlier run was ended: containerd has not confirmed what there is.
+    pub fn is_unconfirmed(&mut self) {
         self.begun = true;
     }
 
@@ -128,16 +138,41 @@ impl Change {
         put(&self.path, self.after.as_deref())
     }
 
-    /// Undoes it.
+    /// Undoes it, and nothing that somebody else has written since.
     ///
     /// # Errors
     /// ZC1107.
     pub fn undo(&self) -> Result<(), ZcError> {
-        put(&self.path, self.before.as_deref())
+        undo(&self.path, self.before.clone(), self.after.as_deref())
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, ZcError> {
+/// Puts back what was there before a change of a file.
+///
+/// # Errors
+/// ZC1107.
+pub fn undo(path: &Path, before: Option<String>, after: Option<&str>) -> Result<(), ZcError> {
+    let now = read(path)?;
+    let text = without(now.as_deref(), before, after);
+    if text == now { Ok(()) } else { put(path, text.as_deref()) }
+}
+
+/// What is there now, without a change from `before` to `after`.
+fn without(now: Option<&str>, before: Option<String>, after: Option<&str>) -> Option<String> {
+    match now {
+        // Somebody has written meanwhile: only our block is taken back.
+        Some(text) if Some(text) != after && Some(text) != before.as_deref() => {
+            Some(block::with_block_of(text, before.as_deref().unwrap_or_default()))
+        }
+        _ => before,
+    }
+}
+
+/// A file's text.
+///
+/// # Errors
+/// ZC1107.
+pub fn read(path: &Path) -> Result<Option<String>, ZcError> {
     let mut text = String::new();
     match File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text)) {
         Ok(length) if length as u64 > LIMIT => {
@@ -162,7 +197,8 @@ pub fn put(path: &Path, text: Option<&str>) -> Result<(), ZcError> {
         fs::create_dir_all(folder)?;
         // What a killed run left.
         for entry in fs::read_dir(folder)?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            let ours = entry.file_name().to_string_lossy().starts_with(SCRATCH);
+            if ours && entry.file_type()?.is_file() {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -206,15 +242,21 @@ impl Lock {
             fs::create_dir_all(prefix)?;
             File::create(&path)
         };
-        let file = open().map_err(|error| failed(&path, &error))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { prefix: prefix.to_owned(), _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(ZcError::new(
-                code::install::INSTALLING,
-                format!("{} is held by another zerocap", path.display()),
-                "wait until it has ended",
-            )),
-            Err(error) => Err(failed(&path, &error.into())),
+        loop {
+            let file = open().map_err(|error| failed(&path, &error))?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                // One that an uninstallation has removed meanwhile locks nobody out.
+                Ok(()) if is_at(&file, &path) => return Ok(Self { prefix: prefix.to_owned(), _file: file }),
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(ZcError::new(
+                        code::install::INSTALLING,
+                        format!("{} is held by another zerocap", path.display()),
+                        "wait until it has ended",
+                    ));
+                }
+                Err(error) => return Err(failed(&path, &error.into())),
+            }
         }
     }
 
@@ -225,4 +267,9 @@ impl Lock {
             drop(fs::remove_dir(&self.prefix));
         }
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(open), Ok(there)) if identity(&open) == identity(&there))
 }

@@ -42,23 +42,68 @@ pub fn may_write(wanted: Option<&str>) -> Result<(), ZcError> {
     ))
 }
 
-/// Puts it in place, or removes ours; whether that changed something.
-///
-/// # Errors
-/// ZC1107.
-pub fn put(wanted: Option<&str>) -> Result<bool, ZcError> {
-    let there = there()?;
-    let ours = there.as_ref().is_some_and(|text| text.starts_with(MARK));
-    if there.as_deref() == wanted || (wanted.is_none() && !ours) {
-        return Ok(false);
+/// A change of the floor file.
+#[derive(Debug)]
+pub struct Change {
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Change {
+    /// To what is wanted: nothing removes ours, and leaves somebody else's.
+    ///
+    /// # Errors
+    /// ZC1107.
+    pub fn to(wanted: Option<String>) -> Result<Self, ZcError> {
+        let before = there()?;
+        let ours = before.as_ref().is_some_and(|text| text.starts_with(MARK));
+        let after = if wanted.is_none() && !ours { before.clone() } else { wanted };
+        Ok(Self { before, after })
+    }
+
+    /// What was there.
+    pub fn before(&self) -> Option<&str> {
+        self.before.as_deref()
+    }
+
+    /// An earlier run began this change, with this before it.
+    pub fn was_begun(&mut self, before: Option<String>) {
+        self.before = before;
+    }
+
+    /// Whether it is not yet what it should be.
+    pub fn is_needed(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// ZC1107.
+    pub fn make(&self) -> Result<(), ZcError> {
+        put(self.after.as_deref())
+    }
+
+    /// Undoes it.
+    ///
+    /// # Errors
+    /// ZC1107.
+    pub fn undo(&self) -> Result<(), ZcError> {
+        put(self.before.as_deref())
+    }
+}
+
+fn put(text: Option<&str>) -> Result<(), ZcError> {
+    if there()?.as_deref() == text {
+        return Ok(());
     }
     let path = Path::new(FLOOR_FILE);
-    file::put(path, wanted)?;
-    if wanted.is_none() {
+    file::put(path, text)?;
+    if text.is_none() {
         // An empty folder was ours too; another one stays.
         drop(path.parent().map(fs::remove_dir));
     }
-    Ok(true)
+    Ok(())
 }
 
 fn there() -> Result<Option<String>, ZcError> {

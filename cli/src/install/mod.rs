@@ -83,31 +83,33 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
     let shim = folder.join(programs::SHIM);
     let driver = Driver::of(node.cgroup_driver, place);
     let wanted = block::Wanted { shim: &shim, engine: &node.engine, driver };
-    let mut change = Change::to_install(&place.config, wanted).map_err(Failure::bad_input)?;
+    let anew = || Change::to_install(&place.config, wanted);
     if node.dry_run {
-        out!("{}", change.diff());
+        out!("{}", anew().map_err(Failure::bad_input)?.diff());
         return Ok(ExitCode::SUCCESS);
     }
+    anew().map_err(Failure::bad_input)?;
     floor::may_write(floor.as_deref()).map_err(Failure::refused)?;
 
-    // 2. One at a time; programs first, since the configuration names them. The floor holds for the first pod already.
+    // 2. One at a time, and what is decided is decided then; programs first, since the configuration names them.
     let _lock = Lock::take(&place.prefix).map_err(Failure::refused)?;
+    let mut change = anew().map_err(Failure::bad_input)?;
+    let mut floor = floor::Change::to(floor).map_err(Failure::refused)?;
     let copied = programs.copy(&place.prefix).map_err(Failure::refused)?;
-    let floor = floor::put(floor.as_deref()).map_err(Failure::refused)?;
 
-    // 3. containerd's opinion, 4. the change, the restart, 5. a container, or everything as it was.
+    // 3. containerd's opinion, 4. floor and configuration, the restart, 5. a container, or everything as it was.
     let test = || match node.no_self_test {
         true => Ok(()),
         false => selftest::run(place, &folder, &node.engine, driver),
     };
     let seen = |trouble| (code::install::SELF_TEST, trouble);
-    let anew = || Change::to_install(&place.config, wanted);
-    let restarted =
-        apply(place, &mut change, anew, turn, Some(&shim), || test().map_err(seen)).map_err(Failure::refused)?;
+    let made = Made { change: &mut change, floor: Some(&mut floor), shim: Some(&shim) };
+    let applied = apply(place, made, anew, turn, || test().map_err(seen)).map_err(Failure::refused)?;
+    let restarted = applied == Applied::WithRestart;
     let note = Record::passed(&folder);
-    let tested = !node.no_self_test && (restarted || !note.stands());
+    let tested = !node.no_self_test && (applied != Applied::Nothing || !note.stands());
     if tested
-        && !restarted
+        && applied == Applied::Nothing
         && let Err(trouble) = test()
     {
         record::remove().map_err(Failure::refused)?;
@@ -127,7 +129,7 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
             changed: change.is_needed().then(|| change.path().to_owned()),
             restarted,
             self_test: tested,
-            floor,
+            floor: floor.is_needed(),
             kept,
         },
     );
@@ -153,17 +155,23 @@ fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
     let lock = Lock::take(&place.prefix).map_err(Failure::refused)?;
     // Without its note a node loses its label, and gets no new pods while the last ones end.
     record::remove().map_err(Failure::refused)?;
+    let left = |what| Failure::refused(ZcError::new(code::install::SELF_TEST, what, "remove that container with ctr"));
+    selftest::clear(place).map_err(left)?;
     unused(place).map_err(|(code, what)| Failure::refused(ZcError::new(code, what, DRAIN)))?;
-    let mut change = Change::to_uninstall(&place.config).map_err(Failure::bad_input)?;
-    // A pod may have started meanwhile.
     let anew = || Change::to_uninstall(&place.config);
-    let restarted = apply(place, &mut change, anew, turn, None, || unused(place)).map_err(Failure::refused)?;
-    let floor = floor::put(None).map_err(Failure::refused)?;
+    let mut change = anew().map_err(Failure::bad_input)?;
+    // A pod may have started meanwhile.
+    let made = Made { change: &mut change, floor: None, shim: None };
+    let applied = apply(place, made, anew, turn, || unused(place)).map_err(Failure::refused)?;
+    // The floor goes last: until here a pod could have started under it.
+    let floor = floor::Change::to(None).map_err(Failure::refused)?;
+    floor.make().map_err(Failure::refused)?;
     let kept = programs::sweep(&place.prefix, None).map_err(Failure::refused)?;
-    lock.remove(kept.is_empty());
     record::forget();
+    lock.remove(kept.is_empty());
     let changed = change.is_needed().then(|| change.path().to_owned());
-    tell(place, &Done { programs: None, changed, restarted, self_test: false, floor, kept });
+    let restarted = applied == Applied::WithRestart;
+    tell(place, &Done { programs: None, changed, restarted, self_test: false, floor: floor.is_needed(), kept });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -189,43 +197,73 @@ fn enter_with(place: &Place, folder: PathBuf) -> Result<Kept, Failure> {
 /// What goes wrong after a change, and its code.
 type Trouble = (code::Code, String);
 
-/// Makes a change of the configuration, restarts containerd with it, and undoes it if containerd does not come back or `test`
-/// fails. Whether there was something to do. The change is decided `anew` once it is this node's turn, for which it may have waited long.
+/// What is to be made.
+struct Made<'a> {
+    change: &'a mut Change,
+    floor: Option<&'a mut floor::Change>,
+    /// The shim that containerd's reading of the configuration must show.
+    shim: Option<&'a Path>,
+}
+
+/// What was done.
+#[derive(Debug, PartialEq, Eq)]
+enum Applied {
+    Nothing,
+    /// The floor alone: the next pod's shim reads it.
+    WithoutRestart,
+    WithRestart,
+}
+
+/// Changes floor and configuration, restarts containerd, and undoes it all if containerd does not come back or `test` fails. The
+/// change is decided `anew` once it is this node's turn, for which it may have waited long.
 fn apply(
     place: &Place,
-    change: &mut Change,
+    made: Made<'_>,
     anew: impl Fn() -> Result<Change, ZcError>,
     turn: Turn,
-    shim: Option<&Path>,
     test: impl Fn() -> Result<(), Trouble>,
-) -> Result<bool, ZcError> {
-    Pending::resume(&place.prefix, change)?;
-    if !change.is_needed() {
-        return Ok(false);
+) -> Result<Applied, ZcError> {
+    let Made { change, mut floor, shim } = made;
+    let restarts = change.is_needed() || Pending::is_there(&place.prefix);
+    if !restarts && !floor.as_ref().is_some_and(|floor| floor.is_needed()) {
+        return Ok(Applied::Nothing);
     }
-    let turn = turn.wait()?;
+    let mine = if restarts { Some(turn.wait()?) } else { None };
     *change = anew()?;
-    Pending::resume(&place.prefix, change)?;
-    if let (Some(shim), Some(text)) = (shim, change.to_check()) {
+    Pending::resume(&place.prefix, change, floor.as_deref_mut())?;
+    let floor = floor.as_deref();
+    if let (Some(shim), Some(text)) = (shim.filter(|_| restarts), change.to_check()) {
         containerd::accepts(place, text, shim)?;
     }
-    let pending = Pending::begin(&place.prefix, change)?;
-    change.make()?;
-    let back = containerd::restart(place).map_err(|trouble| (code::install::ROLLED_BACK, trouble));
-    let Err((code, trouble)) = back.and_then(|()| test()) else {
+    let restart = |code| match restarts {
+        true => containerd::restart(place).map_err(|trouble| (code, trouble)),
+        false => Ok(()),
+    };
+    let pending = Pending::begin(&place.prefix, change, floor)?;
+    // The floor holds for the first pod already.
+    let written =
+        floor.map_or(Ok(()), floor::Change::make).and_then(|()| if restarts { change.make() } else { Ok(()) });
+    let works = written
+        .map_err(|error| (error.code, error.message))
+        .and_then(|()| restart(code::install::ROLLED_BACK))
+        .and_then(|()| test());
+    let Err((code, trouble)) = works else {
         pending.end()?;
-        turn.end();
-        return Ok(true);
+        if let Some(mine) = mine {
+            mine.end();
+        }
+        return Ok(if restarts { Applied::WithRestart } else { Applied::WithoutRestart });
     };
     change.undo()?;
-    let (code, what) = match containerd::restart(place) {
+    floor.map_or(Ok(()), floor::Change::undo)?;
+    let (code, what) = match restart(code::install::ROLLBACK_FAILED) {
         Ok(()) => {
             pending.end()?;
             (code, trouble)
         }
-        Err(again) => (code::install::ROLLBACK_FAILED, format!("{trouble}; with the former configuration: {again}")),
+        Err((code, again)) => (code, format!("{trouble}; with the former configuration: {again}")),
     };
-    Err(ZcError::new(code, what, "the configuration is what it was; look at containerd's log"))
+    Err(ZcError::new(code, what, "configuration and floor are what they were; look at containerd's log"))
 }
 
 fn tell(place: &Place, done: &Done) {

@@ -77,7 +77,10 @@ impl Programs {
                 fs::set_permissions(&to, PermissionsExt::from_mode(0o755))?;
                 File::open(&to)?.sync_all()?;
             }
-            fs::rename(&scratch, &place)
+            // containerd's configuration, which names them, is on the disk before long: so are they.
+            File::open(&scratch)?.sync_all()?;
+            fs::rename(&scratch, &place)?;
+            File::open(prefix)?.sync_all()
         };
         copy().map_err(|error| failed(&place, &error))?;
         Ok(true)

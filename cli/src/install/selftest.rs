@@ -18,8 +18,7 @@ const NAME: &str = "self-test";
 /// Starts it with the programs of a version; what went wrong otherwise.
 pub fn run(place: &Place, version: &Path, engine: &str, driver: Driver) -> Result<(), String> {
     let folder = place.prefix.join(FOLDER);
-    // What a killed run left; its shim would stop an uninstallation.
-    clear(place, &folder)?;
+    clear(place)?;
     let (root, options) =
         prepare(&folder, version, engine, driver).map_err(|e| format!("{}: {e}", folder.display()))?;
     // As the kubelet names a pod's: a template is not filled in yet, and the engine's own folder does as well.
@@ -36,7 +35,7 @@ pub fn run(place: &Place, version: &Path, engine: &str, driver: Driver) -> Resul
     );
     let output = shell(&line)?;
     let said = if output.status.success() { Ok(()) } else { Err(format!("{}: {}", output.status, words(&output))) };
-    clear(place, &folder)?;
+    clear(place)?;
     said
 }
 
@@ -52,7 +51,12 @@ fn prepare(folder: &Path, version: &Path, engine: &str, driver: Driver) -> io::R
     Ok((root, options))
 }
 
-fn clear(place: &Place, folder: &Path) -> Result<(), String> {
+/// Removes what a killed run left: its shim would stop an uninstallation.
+pub fn clear(place: &Place) -> Result<(), String> {
+    let folder = &place.prefix.join(FOLDER);
+    if !folder.exists() {
+        return Ok(());
+    }
     for words in
         [&format!("tasks rm --force {NAME}"), &format!("containers rm {NAME}"), &format!("namespaces rm {NAMESPACE}")]
     {
