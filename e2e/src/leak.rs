@@ -24,8 +24,10 @@ const FOLDERS: [&str; 7] = [
 const WORKLOAD: &str = " 100000";
 
 /// What a runtime makes once and shares among all pods.
-const SHARED: [&str; 6] = [
+const SHARED: [&str; 8] = [
     "/k8s.io",
+    "/kubepods.slice",
+    "/kubepods-besteffort.slice",
     "/.cache",
     "/.empty-directory",
     "/run/zerocap/.console",

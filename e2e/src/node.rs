@@ -1,4 +1,4 @@
-//! A private node, started by `hack/node` and gone with this process.
+//! A private node, started by `hack/node` and gone with this process; or the machine itself, where a script that speaks alike says so.
 
 use std::fs;
 use std::io;
@@ -20,9 +20,11 @@ pub struct Node {
     pid: u32,
 }
 
-/// The script that makes nodes.
+/// The script that makes nodes, unless this names another.
+const SCRIPT: &str = "ZEROCAP_NODE";
+
 fn script() -> PathBuf {
-    repository().join("hack/node")
+    std::env::var_os(SCRIPT).map_or_else(|| repository().join("hack/node"), PathBuf::from)
 }
 
 /// The top of this repository.
@@ -95,6 +97,11 @@ impl Node {
     pub fn has_handler(&self, name: &str) -> bool {
         let configuration = fs::read_to_string(self.configuration()).unwrap_or_default();
         configuration.contains(&format!(".runtimes.{name}]"))
+    }
+
+    /// Whether systemd manages the containers' cgroups.
+    pub fn has_systemd(&self) -> bool {
+        fs::read_to_string(self.configuration()).is_ok_and(|text| text.contains("SystemdCgroup = true"))
     }
 
     /// containerd's configuration, by the same path inside and outside.

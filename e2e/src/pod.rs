@@ -11,10 +11,10 @@ use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{
     Capability, ContainerConfig, ContainerMetadata, ContainerStatus, ContainerStatusRequest, CreateContainerRequest,
     DnsConfig, ExecSyncRequest, IdMapping, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig,
-    LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode,
-    NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxStatusRequest, RemoveContainerRequest,
-    RemovePodSandboxRequest, RunPodSandboxRequest, SecurityProfile, StartContainerRequest, StopContainerRequest,
-    StopPodSandboxRequest, UserNamespace,
+    LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount,
+    NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxStatusRequest,
+    RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest, SecurityProfile, StartContainerRequest,
+    StopContainerRequest, StopPodSandboxRequest, UserNamespace,
 };
 use tonic::Status;
 
@@ -135,10 +135,19 @@ impl<'n> PodBuilder<'n> {
         self
     }
 
+    /// The pod's cgroup, as a kubelet of that driver names it; without systemd, containerd's own choice will do.
+    fn cgroup_parent(&self, name: &str) -> String {
+        if !self.node.has_systemd() {
+            return String::new();
+        }
+        format!("kubepods-besteffort-pod{}_uid.slice", name.replace('-', "_"))
+    }
+
     /// Starts the sandbox.
     pub fn start(self) -> Result<Pod<'n>, Status> {
         let name = format!("e2e-{}", COUNTER.fetch_add(1, Ordering::Relaxed));
         let cri = self.node.cri()?;
+        let cgroup_parent = self.cgroup_parent(&name);
         let config = PodSandboxConfig {
             metadata: Some(PodSandboxMetadata {
                 name: name.clone(),
@@ -161,6 +170,7 @@ impl<'n> PodBuilder<'n> {
                     seccomp: Some(seccomp(ProfileType::RuntimeDefault)),
                     ..LinuxSandboxSecurityContext::default()
                 }),
+                cgroup_parent,
                 ..LinuxPodSandboxConfig::default()
             }),
             ..PodSandboxConfig::default()
@@ -211,6 +221,7 @@ impl<'n> Pod<'n> {
             },
             readonly_root: false,
             user: None,
+            memory: None,
         }
     }
 
@@ -255,6 +266,11 @@ impl<'n> Pod<'n> {
         self.cri.wait(self.cri.runtime().stop_pod_sandbox(stop))?;
         let remove = RemovePodSandboxRequest { pod_sandbox_id: self.id.clone() };
         self.cri.wait(self.cri.runtime().remove_pod_sandbox(remove))?;
+        // The kubelet's part.
+        let slice = self.config.linux.as_ref().map(|linux| linux.cgroup_parent.as_str()).unwrap_or_default();
+        if !slice.is_empty() {
+            self.node.exec(&["systemctl", "stop", slice])?;
+        }
         Ok(())
     }
 }
@@ -275,6 +291,7 @@ pub struct ContainerBuilder<'p, 'n> {
     config: ContainerConfig,
     readonly_root: bool,
     user: Option<i64>,
+    memory: Option<i64>,
 }
 
 impl<'p> ContainerBuilder<'p, '_> {
@@ -344,6 +361,13 @@ impl<'p> ContainerBuilder<'p, '_> {
         self
     }
 
+    /// A limit of memory, in bytes.
+    #[must_use]
+    pub fn memory(mut self, limit: i64) -> Self {
+        self.memory = Some(limit);
+        self
+    }
+
     /// The pod's annotations as they are *now*: a kubelet reads them again for each container.
     #[must_use]
     pub fn pod_annotations_now(mut self, annotations: &[(&str, &str)]) -> Self {
@@ -354,8 +378,10 @@ impl<'p> ContainerBuilder<'p, '_> {
     /// Creates the container without starting it.
     pub fn create(mut self) -> Result<Container<'p>, Status> {
         let pod = self.pod;
+        let limit =
+            |memory| LinuxContainerResources { memory_limit_in_bytes: memory, ..LinuxContainerResources::default() };
         self.config.linux =
-            Some(LinuxContainerConfig { security_context: Some(self.security()), ..LinuxContainerConfig::default() });
+            Some(LinuxContainerConfig { resources: self.memory.map(limit), security_context: Some(self.security()) });
         let meta = self.config.metadata.clone().unwrap_or_default();
         let log_path = format!("{}-{}.log", meta.name, meta.attempt);
         self.config.log_path.clone_from(&log_path);

@@ -1,6 +1,7 @@
 //! One shim, driven as containerd drives it: `start`, the task API over ttrpc, and this program as the event service.
 
 pub mod calls;
+pub mod groups;
 pub mod spec;
 pub mod trace;
 
@@ -24,6 +25,7 @@ use containerd_shim_protos::ttrpc::asynchronous::Server;
 use containerd_shim_protos::ttrpc::{self};
 use serde_json::Value;
 
+use groups::Groups;
 use trace::Trace;
 
 /// Where everything of these tests lies inside the node: a file system on which programs can run.
@@ -67,6 +69,8 @@ pub struct Run {
     pub dir: PathBuf,
     /// What was asked and answered.
     pub trace: Mutex<Trace>,
+    /// Where its containers' cgroups are.
+    pub groups: Groups,
     events: Arc<Mutex<Vec<String>>>,
     address: String,
     shim_pid: u32,
@@ -107,11 +111,6 @@ fn event_text(event: &Any) -> Result<String, String> {
     }
 }
 
-/// What the names of all cgroups of a run begin with.
-fn group_prefix(dir: &Path) -> String {
-    format!("/differential/{}-", dir.file_name().unwrap_or_default().to_string_lossy())
-}
-
 impl Run {
     /// Starts a shim, with the bundle of a container `c` that sleeps.
     pub async fn start(shim: Shim, engine: &'static str) -> Result<Self, String> {
@@ -128,7 +127,8 @@ impl Run {
         let mut trace = Trace::new(&dir.display().to_string());
         let program = engine_path(engine);
         trace.hide(&program, "ENGINE");
-        trace.hide(&group_prefix(&dir), "GROUP-");
+        let groups = Groups::of(&dir);
+        groups.names().iter().for_each(|name| trace.hide(name, "GROUP-"));
         let mut run = Self {
             shim,
             engine,
@@ -138,6 +138,7 @@ impl Run {
             ),
             dir,
             trace: Mutex::new(trace),
+            groups,
             events,
             address: String::new(),
             shim_pid: 0,
@@ -187,15 +188,10 @@ impl Run {
         self.dir.join(id)
     }
 
-    /// The cgroup of `id` in every hierarchy.
-    pub fn cgroup_of(&self, id: &str) -> String {
-        format!("{}{id}", group_prefix(&self.dir))
-    }
-
     /// Writes the bundle of a container that runs `args`.
     pub fn bundle(&self, id: &str, args: &[&str], edit: impl FnOnce(&mut Value)) -> Result<(), String> {
         let bundle = self.bundle_of(id);
-        let mut config = spec::container(args, &self.cgroup_of(id));
+        let mut config = spec::container(args, &self.groups.in_spec(id));
         edit(&mut config);
         let config = self.annotated(config);
         let made = || {
@@ -220,14 +216,10 @@ impl Run {
 
     /// The processes in the run's cgroups.
     pub fn processes(&self) -> Vec<u32> {
-        let number = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut pids = std::collections::BTreeSet::new();
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let groups = fs::read_dir(hierarchy.path().join("differential")).into_iter().flatten().flatten();
-            for group in groups.filter(|group| group.file_name().to_string_lossy().starts_with(&format!("{number}-"))) {
-                let listed = fs::read_to_string(group.path().join("cgroup.procs")).unwrap_or_default();
-                pids.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
-            }
+        for group in self.groups.present() {
+            let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            pids.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
         }
         pids.into_iter().collect()
     }
@@ -260,6 +252,7 @@ impl Run {
         let mut options = Options {
             binary_name: engine_path(self.engine),
             root: self.dir.join("engine").display().to_string(),
+            systemd_cgroup: groups::by_systemd(),
             ..Options::default()
         };
         edit(&mut options);
@@ -402,12 +395,7 @@ impl Run {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let at = mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|at| at.starts_with(&dir));
         left.extend(at.map(|at| format!("a mount at {at}")));
-        let number = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let groups = fs::read_dir(hierarchy.path().join("differential")).into_iter().flatten().flatten();
-            let ours = groups.filter(|group| group.file_name().to_string_lossy().starts_with(&format!("{number}-")));
-            left.extend(ours.map(|group| format!("the cgroup {}", group.path().display())));
-        }
+        left.extend(self.groups.present().into_iter().map(|group| format!("the cgroup {}", group.display())));
         if self.socket().exists() {
             left.push("the socket".to_owned());
         }

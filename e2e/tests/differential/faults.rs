@@ -253,7 +253,7 @@ async fn bundle_full(shim: Shim, engine: &'static str) -> Outcome {
     {
         let disk = Full::mount(&bundle)?;
         // Its root file system comes as a mount, as containerd's do.
-        let config = zerocap_e2e::task::spec::container(&["sleep", "1000"], &run.cgroup_of("full"));
+        let config = zerocap_e2e::task::spec::container(&["sleep", "1000"], &run.groups.in_spec("full"));
         fs::write(bundle.join("config.json"), run.annotated(config).to_string()).map_err(|e| e.to_string())?;
         fs::create_dir(bundle.join("rootfs")).map_err(|e| e.to_string())?;
         disk.fill();

@@ -25,18 +25,18 @@ pub fn add(suite: &mut Suite) {
 }
 
 /// The line of the version 2 tree, of a process of the node.
-fn group_of(node: &Node, pid: u32) -> std::io::Result<String> {
+pub fn group_of(node: &Node, pid: u32) -> std::io::Result<String> {
     let text = fs::read_to_string(node.path(&format!("/proc/{pid}/cgroup")))?;
     Ok(text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default().to_owned())
 }
 
 /// What the state directory says of the fence.
-fn state(node: &Node, container: &Container<'_>) -> Result<Value, zerocap_e2e::Outcome> {
+pub fn state(node: &Node, container: &Container<'_>) -> Result<Value, zerocap_e2e::Outcome> {
     let path = node.path(&format!("/run/zerocap/k8s.io/{}/fence.json", container.id));
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
-fn report(node: &Node, id: &str) -> Result<Value, zerocap_e2e::Outcome> {
+pub fn report(node: &Node, id: &str) -> Result<Value, zerocap_e2e::Outcome> {
     let output = node.exec(&["zerocap", "status", id, "--output", "json"])?;
     Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -26,6 +26,7 @@ mod programs;
 mod refused;
 mod seccomp_names;
 mod status;
+mod systemd;
 mod upgrade;
 mod works;
 
@@ -177,6 +178,7 @@ fn main() -> ExitCode {
     programs::add(&mut suite);
     refused::add(&mut suite);
     status::add(&mut suite);
+    systemd::add(&mut suite);
     frozen::add(&mut suite);
     floor::add(&mut suite);
     handover::add(&mut suite);

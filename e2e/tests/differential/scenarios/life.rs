@@ -1,7 +1,7 @@
 //! From create to delete.
 
 use super::{Outcome, scenarios};
-use zerocap_e2e::task::Run;
+use zerocap_e2e::task::{Run, groups};
 
 scenarios! { "life":
     both whole "create, start, wait, delete, with the state after each step";
@@ -178,8 +178,8 @@ async fn shared_pids(run: &Run) -> Outcome {
 }
 
 fn group_is_empty(run: &Run, id: &str) -> bool {
-    std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().all(|hierarchy| {
-        let group = format!("{}{}/cgroup.procs", hierarchy.path().display(), run.cgroup_of(id));
+    groups::roots().into_iter().all(|root| {
+        let group = format!("{}{}/cgroup.procs", root.display(), run.groups.path(id));
         std::fs::read_to_string(group).unwrap_or_default().is_empty()
     })
 }

@@ -7,7 +7,7 @@ use containerd_shim_protos::protobuf::MessageField;
 
 use super::execs::end;
 use super::{Outcome, scenarios};
-use zerocap_e2e::task::Run;
+use zerocap_e2e::task::{Run, groups};
 
 scenarios! { "options":
     both no_new_keyring "NoNewKeyring";
@@ -73,15 +73,14 @@ async fn shim_cgroup(run: &Run) -> Outcome {
     run.bundle("d", &["true"], |config| {
         config["annotations"]["io.containerd.runc.v2.group"] = "another".into();
     })?;
-    let group = format!("{}-shim", run.cgroup_of("d"));
-    let hierarchies = || fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-    for hierarchy in hierarchies() {
-        let _ = fs::create_dir_all(format!("{}{group}", hierarchy.path().display()));
+    let group = format!("{}-shim", run.groups.path("d"));
+    for root in groups::roots() {
+        let _ = fs::create_dir_all(format!("{}{group}", root.display()));
         // A new v1 cpuset takes no process before it has some.
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            for path in ["/differential".to_owned(), group.clone()] {
-                if let Ok(value) = fs::read_to_string(hierarchy.path().join(file)) {
-                    let _ = fs::write(format!("{}{path}/{file}", hierarchy.path().display()), value);
+            for path in [run.groups.parent(), &group] {
+                if let Ok(value) = fs::read_to_string(root.join(file)) {
+                    let _ = fs::write(format!("{}{path}/{file}", root.display()), value);
                 }
             }
         }
@@ -105,7 +104,7 @@ async fn shim_cgroup(run: &Run) -> Outcome {
     // It may be gone before its answer is.
     let _ = task.shutdown(zerocap_e2e::task::soon(), &Default::default()).await;
     zerocap_e2e::task::until("the shim's end", || !zerocap_e2e::task::alive(known.shim_pid)).await?;
-    let groups = || hierarchies().map(|hierarchy| format!("{}{group}", hierarchy.path().display()));
+    let groups = || groups::roots().into_iter().map(|root| format!("{}{group}", root.display()));
     // The last process leaves its group a moment after its end.
     zerocap_e2e::task::until("the groups' end", || {
         groups().for_each(|group| drop(fs::remove_dir(group)));

@@ -91,7 +91,7 @@ async fn stats_after(run: &Run) -> Outcome {
 
 /// What the kernel holds for the container: the same file has another name in version 2.
 fn limits(run: &Run) {
-    let group = run.cgroup_of("c");
+    let group = run.groups.path("c");
     for file in ["memory/*/memory.limit_in_bytes", "pids/*/pids.max", "cpu/*/cpu.shares", "*/memory.max", "*/pids.max"]
     {
         let path = format!(
