@@ -98,7 +98,7 @@ fn memory(node: &Node, internet: &Internet, rounds: usize) -> Result<Pairs, Box<
             let pod = pod.annotate("zerocap.io/egress", egress[which]).start()?;
             let main = pod.sleeper("main")?;
             // Answered once, as in use.
-            main.exec(&["nslookup", NAMES[0]])?;
+            main.sh(&format!("nslookup {}", NAMES[0]))?;
             let sample = shim_memory(&pod)?;
             if round > 0 {
                 samples[which].push(sample);
