@@ -24,8 +24,9 @@ const FOLDERS: [&str; 7] = [
 const WORKLOAD: &str = " 100000";
 
 /// What a runtime makes once and shares among all pods.
-const SHARED: [&str; 8] = [
+const SHARED: [&str; 9] = [
     "/k8s.io",
+    "/zerocap-self-test",
     "/kubepods.slice",
     "/kubepods-besteffort.slice",
     "/.cache",
@@ -82,7 +83,7 @@ fn processes(node: &Node, found: &mut BTreeSet<String>) -> io::Result<()> {
         };
         let (comm, line, group) = (read("comm"), read("cmdline"), read("cgroup"));
         // The node's own: the supervising script with its helpers, containerd, and its calls of `ctr`, `runc` and CNI plugins.
-        let of_node = ["init", "bash", "containerd", "ctr", "grep", "sleep"].contains(&comm.trim());
+        let of_node = ["init", "systemd", "bash", "containerd", "ctr", "grep", "sleep"].contains(&comm.trim());
         if comm.is_empty() || line.is_empty() || (of_node && !line.contains(WORKLOAD)) {
             continue;
         }
