@@ -17,6 +17,10 @@ pub fn add(suite: &mut Suite) {
 const PREFIX: &str = "/var/lib/zerocap-programs";
 
 fn run(node: &Node, laid: &Laid, verb: &str) -> Result<String, std::io::Error> {
+    run_with(node, laid, verb, &[])
+}
+
+fn run_with(node: &Node, laid: &Laid, verb: &str, more: &[&str]) -> Result<String, std::io::Error> {
     let config = laid.config.display().to_string();
     let mut command =
         vec!["zerocap", verb, "node", "--config", &config, "--prefix", PREFIX, "--restart", &laid.restart];
@@ -25,9 +29,33 @@ fn run(node: &Node, laid: &Laid, verb: &str) -> Result<String, std::io::Error> {
     if verb == "install" {
         command.extend(["--from", &from]);
     }
+    command.extend(more);
     let output = node.exec(&command)?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() { Ok(text) } else { Err(std::io::Error::other(text)) }
+}
+
+/// A floor comes and goes with the installation that it was given to, and one that does not work leaves the former one.
+fn the_floor(node: &Node, laid: &Laid) -> TestResult {
+    let file = node.path("/etc/zerocap/floor.toml");
+    let floor = |name: &str| -> std::io::Result<String> {
+        let path = format!("/var/lib/floor-{name}.toml");
+        std::fs::write(node.path(&path), format!("version = 1\n# {name}\n"))?;
+        Ok(path)
+    };
+    let (first, second) = (floor("first")?, floor("second")?);
+    run_with(node, laid, "install", &["--floor", &first])?;
+    let before = std::fs::read_to_string(&file)?;
+    ensure!(before.contains("# first"), "the floor: {before:?}");
+    let refused = run_with(node, laid, "install", &["--floor", &second, "--ctr", "false"]).err();
+    let refused = refused.map(|error| error.to_string()).unwrap_or_default();
+    ensure!(refused.contains("ZC1111"), "a self-test that fails: {refused:?}");
+    ensure_eq!(std::fs::read_to_string(&file)?, before, "the floor after it");
+    run_with(node, laid, "install", &["--floor", &second])?;
+    ensure!(std::fs::read_to_string(&file)?.contains("# second"), "the next one");
+    run(node, laid, "install")?;
+    ensure!(!file.exists(), "an installation without a floor leaves one");
+    Ok(())
 }
 
 fn there_and_back(layout: Layout) -> TestResult {
@@ -41,6 +69,7 @@ fn there_and_back(layout: Layout) -> TestResult {
     ensure!(said.contains("a container was started, and is confined"), "no self-test: {said}");
     ensure!(node.path("/run/zerocap/installed.json").exists(), "the node has no note");
     ensure!(run(&node, &laid, "install")?.contains("is right already"), "the second run changes something");
+    the_floor(&node, &laid)?;
     let pod = node.pod("zerocap").platform().start()?;
     let main = pod.sleeper("main")?;
     let missing = main.kernel_status()?.unconfined();
