@@ -193,16 +193,21 @@ impl Cgroup {
     /// # Errors
     /// When the container has no cgroup any more.
     pub fn stats(&self) -> io::Result<Any> {
-        let gone = || io::Error::new(io::ErrorKind::NotFound, "the container has no cgroup");
+        let gone = || io::Error::other("the container has no cgroup");
         if self.pure_v2 {
             let directory = self.unified.as_deref().ok_or_else(gone)?;
-            fs::metadata(directory)?;
+            // systemd removes a scope with its last process, before the container is deleted. In the words of containerd's shim.
+            let controllers = directory.join("cgroup.controllers");
+            if !controllers.exists() {
+                let words = format!("open {}: no such file or directory", controllers.display());
+                return Err(io::Error::new(io::ErrorKind::NotFound, words));
+            }
             stats_v2::read(directory)
         } else {
             if self.v1.is_empty() {
                 return Err(gone());
             }
-            stats_v1::read(|controller| self.controller(controller))
+            stats_v1::read(|controller| self.controller(controller)).map_err(io::Error::other)
         }
     }
 }

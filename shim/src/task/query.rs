@@ -85,10 +85,10 @@ impl Shim {
 
     pub(super) fn stats(&self, request: &StatsRequest) -> TaskResult<StatsResponse> {
         let container = self.container(&request.id)?;
-        let stats = container
-            .cgroup()
-            .stats()
-            .map_err(|error| TaskError::unknown(format!("cannot read the cgroup: {error}")))?;
+        let stats = container.cgroup().stats().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => TaskError::not_found(error.to_string()),
+            _ => TaskError::unknown(format!("cannot read the cgroup: {error}")),
+        })?;
         Ok(StatsResponse { stats: MessageField::some(stats), ..StatsResponse::default() })
     }
 
