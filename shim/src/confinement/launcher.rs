@@ -148,10 +148,12 @@ mod tests {
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     let _ = fs::remove_dir(&above);
+                    // As often as no node ends containers; without a pause nothing would ever be made.
+                    std::thread::sleep(std::time::Duration::from_micros(100));
                 }
             });
             let path = above.join("made");
-            let made = (0..300).try_for_each(|_| make_directory(&path).and_then(|()| fs::remove_dir(&path)));
+            let made = (0..20_000).try_for_each(|_| make_directory(&path).and_then(|()| fs::remove_dir(&path)));
             done.store(true, std::sync::atomic::Ordering::Relaxed);
             made.unwrap();
         });
