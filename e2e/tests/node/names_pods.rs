@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,11 @@ t("unlisted_address", lambda: hello(other, 7443))
 "#;
 const SHORT_SAID: &str = "listed ok\nwild ok\nunlisted no name\nunlisted_address EACCES";
 
+/// containerd 1.7 makes the image's copy for other users once for all containers, and two that begin at the same time refuse one another.
+static ONE_COPY: Mutex<()> = Mutex::new(());
+
 fn in_a_user_namespace(node: &Node, handler: &str) -> TestResult {
+    let _alone = ONE_COPY.lock();
     let internet = internet(node)?;
     let pod = match pod(node, handler, &internet).annotate("zerocap.io/egress", &egress()).own_users().start() {
         Ok(pod) => pod,
