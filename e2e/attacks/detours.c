@@ -74,9 +74,9 @@ static void sendmmsg_mixed(const struct world *w) {
 }
 
 // Data that no send carries: by a pipe into the socket.
-static void splice_into_datagram(const struct world *w) {
+static void splice_into(const struct world *w, int type) {
     struct sockaddr_in far = in4(w->host4, w->port);
-    int fd = must(socket(AF_INET, SOCK_DGRAM, 0)), ends[2];
+    int fd = must(socket(AF_INET, type, 0)), ends[2];
     must(connect(fd, (void *)&far, sizeof far));
     prepare(pipe(ends));
     struct iovec data = {(void *)w->token, strlen(w->token)};
@@ -85,16 +85,8 @@ static void splice_into_datagram(const struct world *w) {
     succeeded("spliced");
 }
 
-static void splice_into_stream(const struct world *w) {
-    struct sockaddr_in far = in4(w->host4, w->port);
-    int fd = must(socket(AF_INET, SOCK_STREAM, 0)), ends[2];
-    must(connect(fd, (void *)&far, sizeof far));
-    prepare(pipe(ends));
-    struct iovec data = {(void *)w->token, strlen(w->token)};
-    must(vmsplice(ends[1], &data, 1, 0));
-    must(splice(ends[0], NULL, fd, NULL, data.iov_len, 0));
-    succeeded("spliced");
-}
+static void splice_into_datagram(const struct world *w) { splice_into(w, SOCK_DGRAM); }
+static void splice_into_stream(const struct world *w) { splice_into(w, SOCK_STREAM); }
 
 // A client's socket becomes a server: what was approved once must not count.
 static void disconnect_and_listen(const struct world *w) {
