@@ -27,6 +27,20 @@ pub struct Host {
     /// Directory on the node for files that are made for this one container and mounted into it.
     #[serde(default = "files_dir")]
     pub files_dir: PathBuf,
+    /// Whether engines may limit processes in a user namespace that somebody else has made, which takes CAP_SYS_RESOURCE on
+    /// the node. Root has it but where the node itself is a container.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub limits_any_user: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+// By reference, as serde calls it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn files_dir() -> PathBuf {

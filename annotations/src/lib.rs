@@ -28,7 +28,9 @@ mod promise;
 pub mod report;
 mod verdict;
 
-pub use confine::{Allow, By, Confinement, Expect, Names, PacketRules, Reach, Target, confine, one_destination, reach};
+pub use confine::{
+    Allow, By, CORE_LIMIT, Confinement, Expect, Names, PacketRules, Reach, Target, confine, one_destination, reach,
+};
 pub use error::{ZcError, quote};
 pub use floor::Floor;
 pub use host::{EngineTraits, Host, HostArch, LandlockAbilities, PacketFence};

@@ -14,6 +14,32 @@ fn empty_sets() -> Value {
     EMPTY.iter().map(|set| ((*set).to_owned(), json!([]))).collect::<serde_json::Map<_, _>>().into()
 }
 
+/// Where root may not limit them, processes of a user namespace that the CRI has made inherit the limit from the engine.
+#[test]
+fn the_core_limit_is_inherited_where_the_engine_may_not_set_it() {
+    let limit = json!([{ "type": "RLIMIT_CORE", "hard": 1, "soft": 1 }]);
+    let none = json!([]);
+    for (limits_any_user, user, inherited) in [
+        (true, json!({ "type": "user", "path": "/proc/7/ns/user" }), false),
+        (false, json!({ "type": "user" }), false),
+        (false, json!({ "type": "user", "path": "/proc/7/ns/user" }), true),
+    ] {
+        let mut spec = workload_spec();
+        spec["linux"]["namespaces"].as_array_mut().expect("namespaces").push(user);
+        spec["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": 1_048_576, "size": 65_536 }]);
+        spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_CORE", "hard": 7, "soft": 7 }]);
+        let policy = pod(&[]).container_of(&spec).expect("a policy");
+        let host = Host { limits_any_user, ..host() };
+        for target in [Target::Init, Target::Exec { process: &spec["process"] }] {
+            let confined = confine(&spec, target, &policy, &host).expect("a confinement");
+            let process = if target == Target::Init { &confined.spec["process"] } else { &confined.spec };
+            assert_eq!(confined.core_limit_inherited, inherited);
+            assert_eq!(process["rlimits"], if inherited { none.clone() } else { limit.clone() });
+            assert!(confined.expect.no_core);
+        }
+    }
+}
+
 #[test]
 fn init_gets_zero_capabilities_the_launcher_and_a_plan() {
     let spec = workload_spec();

@@ -73,4 +73,10 @@ codes! {
         cure: "Report the engine, its version and the node's cgroup set-up.",
         example: "the process is in the cgroup /, its packet fence is on /zerocap-k8s.io-4711",
     }
+    CORE_LIMIT = "ZC0713" {
+        title: "parked process may leave a core",
+        cause: "The engine left the process another RLIMIT_CORE than the one byte, soft and hard, that keeps the kernel from writing a core or feeding a handler on the node.",
+        cure: "Report the engine and its version.",
+        example: "the core limit of the parked process is unlimited of unlimited bytes, expected 1 of 1",
+    }
 }

@@ -27,6 +27,7 @@ use facts::Facts;
 use layers::Layers;
 pub use names::Names;
 pub use packets::{Allow, PacketRules};
+pub use process::CORE_LIMIT;
 pub use reach::{By, Reach, one_destination, reach};
 
 /// Which process is to be confined.
@@ -80,6 +81,8 @@ pub struct Confinement {
     pub names: Option<Names>,
     /// What the parked process must show.
     pub expect: Expect,
+    /// The engine is to run with [`CORE_LIMIT`], which the process inherits: the engine may not set it.
+    pub core_limit_inherited: bool,
     /// What is enforced, promise by promise.
     pub report: Report,
 }
@@ -108,6 +111,9 @@ pub struct Expect {
     /// The process is inside of the container's packet fence.
     #[serde(default)]
     pub packet_fence: bool,
+    /// The core limit is [`CORE_LIMIT`], soft and hard.
+    #[serde(default)]
+    pub no_core: bool,
     /// The process must be the launcher, with stdio and the hand-over's descriptors only.
     pub launcher: bool,
 }
@@ -157,7 +163,8 @@ pub fn confine(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -
     let plan = plan(target, layers, landlock)?;
 
     let report = Report { promises, changes, notes, active: true, ..empty_report(target, policy, host) };
-    Ok(Confinement { spec, plan, packets, names, expect, report })
+    let core_limit_inherited = process::inherits_core_limit(target, &parts);
+    Ok(Confinement { spec, plan, packets, names, expect, core_limit_inherited, report })
 }
 
 fn untouched(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> Confinement {
@@ -171,6 +178,7 @@ fn untouched(spec: &Value, target: Target<'_>, policy: &Policy, host: &Host) -> 
         packets: None,
         names: None,
         expect: Expect::default(),
+        core_limit_inherited: false,
         report: Report { promises: promises::not_asked(policy), ..empty_report(target, policy, host) },
     }
 }
@@ -217,7 +225,7 @@ fn rewrite(
     match target {
         Target::Exec { process } => {
             let mut process = process.clone();
-            process::rewrite(&mut process, target, policy, changes);
+            process::rewrite(&mut process, target, parts, changes);
             return process;
         }
         // Nobody reads it: there is no engine.
@@ -226,7 +234,7 @@ fn rewrite(
     }
     let mut spec = layers.write(spec, changes);
     if let Some(process) = spec.get_mut("process") {
-        process::rewrite(process, target, policy, changes);
+        process::rewrite(process, target, parts, changes);
     }
     if target == Target::Init {
         if policy.platform() {
@@ -255,6 +263,7 @@ fn expect(policy: &Policy, facts: &Facts<'_>, target: Target<'_>, layers: &Layer
         own_ipc_ns: policy.platform() && target != Target::Sandbox && target.in_container(),
         landlock,
         packet_fence: false,
+        no_core: process::expects_no_core(target, policy),
         launcher: target != Target::Sandbox,
     }
 }

@@ -12,5 +12,6 @@ pub fn host() -> Host {
         engine: EngineTraits { name: "runc".into(), seccomp_on_exec: true, calls_after_seccomp: Vec::new() },
         launcher_dir: "/run/zerocap/launcher".into(),
         files_dir: "/run/zerocap/files".into(),
+        limits_any_user: true,
     }
 }

@@ -32,6 +32,19 @@ pub(super) fn cgroup(pid: i32) -> io::Result<String> {
     fs::read_to_string(path(pid, "cgroup"))
 }
 
+/// The core limit, soft and hard, in bytes; `None` is unlimited.
+pub(super) fn core_limit(pid: i32) -> io::Result<[Option<u64>; 2]> {
+    let text = fs::read_to_string(path(pid, "limits"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    let mut words = line.unwrap_or_default().split_ascii_whitespace();
+    let mut next = || match words.next() {
+        Some("unlimited") => Ok(None),
+        Some(number) => number.parse().map(Some).map_err(io::Error::other),
+        None => Err(io::Error::other("no core limit")),
+    };
+    Ok([next()?, next()?])
+}
+
 /// Open descriptors in order, each with what it refers to.
 pub(super) fn descriptors(pid: i32) -> io::Result<Vec<(i32, Metadata)>> {
     let mut found = Vec::new();
@@ -98,6 +111,8 @@ mod tests {
         let me = std::process::id().cast_signed();
         assert_eq!(status(me).unwrap().number("Pid"), Some(me.unsigned_abs()));
         assert!(!cgroup(me).unwrap().is_empty());
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Core);
+        assert_eq!(core_limit(me).unwrap(), [limit.current, limit.maximum]);
         assert_eq!(executable(me).unwrap(), Identity::of(&std::env::current_exe().unwrap()).unwrap());
         assert_eq!(namespace(None, "pid").unwrap(), namespace(Some(me), "pid").unwrap());
     }

@@ -1,7 +1,7 @@
 //! What was verified, as rows of the enforcement report.
 
-use zerocap_annotations::Expect;
 use zerocap_annotations::report::Verified as Row;
+use zerocap_annotations::{CORE_LIMIT, Expect};
 
 use crate::Verified;
 use crate::verify::{BOUNDING, CAPABILITY_SETS};
@@ -25,6 +25,9 @@ pub fn rows(verified: &Verified, expect: &Expect) -> Vec<Row> {
     if let Some(descriptors) = &verified.descriptors {
         let descriptors = descriptors.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
         rows.push(row("descriptors", "stdio and the hand-over".to_owned(), descriptors));
+    }
+    if expect.no_core {
+        rows.push(row("core limit", CORE_LIMIT.to_string(), CORE_LIMIT.to_string()));
     }
     rows.push(row("cgroup", "one".to_owned(), verified.cgroup.join(" ")));
     let expected = if expect.landlock { "a domain".to_owned() } else { any() };

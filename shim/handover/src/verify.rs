@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use zerocap_annotations::code::{Code, verify as code};
-use zerocap_annotations::{Expect, ZcError};
+use zerocap_annotations::{CORE_LIMIT, Expect, ZcError};
 use zerocap_plan::record::{Connect, Ready};
 use zerocap_plan::{GO_FD, RECORD_FD};
 
@@ -145,6 +145,9 @@ pub(super) fn parked(
     if cgroup.is_empty() {
         return Err(refuse(code::CGROUP, "the parked process is in no cgroup"));
     }
+    if expect.no_core {
+        no_core(kernel::core_limit(pid).map_err(unreadable("the core limit"))?)?;
+    }
     for (kind, own) in [("pid", expect.own_pid_ns), ("ipc", expect.own_ipc_ns)] {
         if own {
             namespace(pid, kind, around.sandbox)?;
@@ -164,6 +167,20 @@ pub(super) fn parked(
         connect_refused: (ready.connect != Connect::NotTried).then_some(true),
         paths_skipped: ready.skipped.count(),
     })
+}
+
+/// Soft and hard, the limit is the one that keeps cores from files and handlers alike.
+fn no_core(limit: [Option<u64>; 2]) -> Result<(), ZcError> {
+    if limit == [Some(CORE_LIMIT); 2] {
+        return Ok(());
+    }
+    let [soft, hard] = limit.map(|bytes| bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string()));
+    Err(refuse(
+        code::CORE_LIMIT,
+        format!(
+            "the core limit of the parked process is {soft} of {hard} bytes, expected {CORE_LIMIT} of {CORE_LIMIT}"
+        ),
+    ))
 }
 
 /// The namespace is neither the node's nor the sandbox's.

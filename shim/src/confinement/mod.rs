@@ -13,6 +13,7 @@ mod policies;
 mod refusals;
 mod report;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -74,9 +75,30 @@ pub(crate) struct Prepared {
     pub(crate) confined: Option<Confined>,
     /// What the engine has to hand to the launcher.
     pub(crate) fds: Vec<FdMapping>,
+    /// The first process has to inherit from the engine that it leaves no core.
+    pub(crate) no_core: bool,
     /// The packet fence, which is loaded meanwhile.
     fence: Option<Loading>,
     undo: Undo,
+}
+
+/// An exec, as the engine has to be asked for it.
+pub(crate) struct PreparedExec<'a> {
+    /// The process that the engine is given.
+    pub(crate) process: Cow<'a, Value>,
+    /// What the engine has to hand to the launcher.
+    pub(crate) fds: Vec<FdMapping>,
+    /// The process has to inherit from the engine that it leaves no core.
+    pub(crate) no_core: bool,
+    /// The hand-over with the launcher; None where there is none.
+    pub(crate) start: Option<Start>,
+}
+
+impl<'a> PreparedExec<'a> {
+    /// A process as it came, in a container without any knob.
+    pub(crate) fn plain(process: &'a Value) -> Self {
+        Self { process: Cow::Borrowed(process), fds: Vec::new(), no_core: false, start: None }
+    }
 }
 
 /// Removes what a Create has written, unless the container came to be.
@@ -128,7 +150,7 @@ impl Prepared {
 
     /// What a container without any knob has.
     pub(crate) fn plain() -> Self {
-        Self { confined: None, fds: Vec::new(), fence: None, undo: Undo { state: None, config: None } }
+        Self { confined: None, fds: Vec::new(), no_core: false, fence: None, undo: Undo { state: None, config: None } }
     }
 }
 
@@ -209,21 +231,26 @@ impl Policies {
             naming,
             followed: Mutex::default(),
         };
-        Ok(Prepared { confined: Some(confined), fds, fence, undo })
+        Ok(Prepared { confined: Some(confined), fds, no_core: confinement.core_limit_inherited, fence, undo })
     }
 }
 
 impl Confined {
-    /// Confines an exec: the process as it has to be given to the engine, the launcher's descriptors, and the start
-    /// that they belong to; the process as it came where there is no launcher.
-    pub(crate) fn exec(&self, process: &Value) -> Result<(Value, Vec<FdMapping>, Option<Start>), ZcError> {
+    /// Confines an exec.
+    pub(crate) fn exec(&self, process: &Value) -> Result<PreparedExec<'static>, ZcError> {
         let confinement = confine(&self.original, Target::Exec { process }, &self.policy, &self.host)?;
-        let Some(plan) = &confinement.plan else {
-            return Ok((confinement.spec, Vec::new(), None));
+        let mut prepared = PreparedExec {
+            process: Cow::Owned(confinement.spec),
+            fds: Vec::new(),
+            no_core: confinement.core_limit_inherited,
+            start: None,
         };
-        let (handover, child) = Handover::new(plan, &program(Some(process)))?;
-        let start = Start { handover, expect: confinement.expect };
-        Ok((confinement.spec, child.into_mappings(), Some(start)))
+        if let Some(plan) = &confinement.plan {
+            let (handover, child) = Handover::new(plan, &program(Some(process)))?;
+            prepared.fds = child.into_mappings();
+            prepared.start = Some(Start { handover, expect: confinement.expect });
+        }
+        Ok(prepared)
     }
 
     /// Whether starts go through the launcher: always but in a sandbox.

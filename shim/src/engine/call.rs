@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::errors::{LogMark, shorten};
 use super::{Engine, EngineError, Running, SHORT};
 use crate::reaper::ExitWatch;
+use crate::sys::limits;
 
 /// How much an engine may write to its captured output.
 const MAX_OUTPUT: u64 = 64 * 1024;
@@ -59,13 +60,15 @@ pub(super) struct Call<'a> {
     pub(super) args: Vec<OsString>,
     pub(super) stdio: Stdio,
     pub(super) fds: Vec<FdMapping>,
+    /// The engine and all that it starts leave no cores.
+    pub(super) no_core: bool,
     pub(super) limit: Duration,
 }
 
 impl<'a> Call<'a> {
     /// A call with captured output and the short limit.
     pub(super) fn short(bundle: &'a Path, args: Vec<OsString>) -> Self {
-        Self { bundle, args, stdio: Stdio::Captured, fds: Vec::new(), limit: SHORT }
+        Self { bundle, args, stdio: Stdio::Captured, fds: Vec::new(), no_core: false, limit: SHORT }
     }
 }
 
@@ -94,6 +97,9 @@ impl Engine {
         let mut command = Command::new(&self.program);
         command.args(self.global_arguments(call.bundle)).args(&call.args).current_dir(call.bundle);
         scrub(&mut command);
+        if call.no_core {
+            limits::no_core_in(&mut command);
+        }
         if let Some(path) = &self.path {
             command.env("PATH", path);
         }
@@ -231,12 +237,17 @@ mod tests {
         }
 
         async fn run(&self, script: &str, limit: Duration) -> Result<String, EngineError> {
+            let place = self.directory.path();
+            self.call(script, Call { limit, ..Call::short(place, vec!["verb".into()]) }).await
+        }
+
+        async fn call(&self, script: &str, call: Call<'_>) -> Result<String, EngineError> {
             let program: PathBuf = self.directory.path().join("engine");
             std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
             let options = Options { binary_name: program.to_str().unwrap().to_owned(), ..Options::default() };
             let engine = Engine::new(&options, "ns", self.reaper.clone()).unwrap();
-            engine.call(Call { limit, ..Call::short(self.directory.path(), vec!["verb".into()]) }).await
+            engine.call(call).await
         }
     }
 
@@ -264,6 +275,18 @@ echo '{"level":"error","msg":"from the log"}' > "$2"; exit 1"#;
         assert!(error.may_leave_something(), "{error:?}");
         let printed = rig.run("yes 2>/dev/null; exit 0", SHORT).await.unwrap();
         assert_eq!(printed.len() as u64, MAX_OUTPUT);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_leaves_no_core_cannot_begin_to() {
+        let _turn = crate::reaper::CHILDREN.lock().await;
+        let rig = Rig::new();
+        let limits = "exec sed -n 's/^Max core file size *//p' /proc/self/limits";
+        let call = |no_core| Call { no_core, ..Call::short(rig.directory.path(), vec!["verb".into()]) };
+        let of_the_call = rig.call(limits, call(true)).await.unwrap();
+        assert_eq!(of_the_call.split_ascii_whitespace().collect::<Vec<_>>(), ["1", "1", "bytes"]);
+        let ours = rig.call(limits, call(false)).await.unwrap();
+        assert_ne!(ours, of_the_call);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Spawn<'a> {
     pub stdio: Stdio,
     /// Descriptors that the new process gets, numbered from 3 without gaps.
     pub fds: Vec<FdMapping>,
+    /// The new process inherits from the engine that it leaves no core.
+    pub no_core: bool,
 }
 
 impl Engine {
@@ -138,7 +140,14 @@ impl Engine {
             args.push(spawn.fds.len().to_string().into());
         }
         args.push(id.into());
-        self.begin(Call { bundle: spawn.bundle, args, stdio: spawn.stdio, fds: spawn.fds, limit: LONG })
+        self.begin(Call {
+            bundle: spawn.bundle,
+            args,
+            stdio: spawn.stdio,
+            fds: spawn.fds,
+            no_core: spawn.no_core,
+            limit: LONG,
+        })
     }
 
     /// Begins `start` without waiting for it: the engine's end arrives in the returned watch, its
@@ -147,13 +156,7 @@ impl Engine {
     /// # Errors
     /// When the engine cannot be run at all.
     pub fn begin_start(&self, id: &str, bundle: &Path) -> Result<Running, EngineError> {
-        self.begin(Call {
-            bundle,
-            args: arguments(["start", id]),
-            stdio: Stdio::Captured,
-            fds: Vec::new(),
-            limit: LONG,
-        })
+        self.begin(Call { limit: LONG, ..Call::short(bundle, arguments(["start", id])) })
     }
 
     /// `kill`: sends a signal to the first process, or to all.

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod descriptors;
 pub mod idmap;
+pub mod limits;
 pub mod memory;
 pub mod ready;
 pub mod sched;

@@ -138,8 +138,14 @@ impl Shim {
         // What an engine writes there tells that it has made the container, whatever it says afterwards.
         let _ = std::fs::remove_file(&pid_file);
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());
-        let spawn =
-            Spawn { bundle, pid_file: &pid_file, console_socket: console.as_deref(), stdio: io.engine_stdio(), fds };
+        let spawn = Spawn {
+            bundle,
+            pid_file: &pid_file,
+            console_socket: console.as_deref(),
+            stdio: io.engine_stdio(),
+            fds,
+            no_core: prepared.no_core,
+        };
         let (engine_made, prefix) = match checkpoint {
             None => (engine.create(id, spawn).await, "OCI runtime create failed"),
             Some(from) => (engine.restore(id, spawn, &from.image, &from.work).await, "OCI runtime restore failed"),

@@ -15,7 +15,7 @@ use super::exec::Spec;
 use super::launch::Call;
 use super::process::{Phase, Process};
 use crate::bundle;
-use crate::confinement::{Confined, Start, refused};
+use crate::confinement::{Confined, PreparedExec, Start, refused};
 use crate::engine::Spawn;
 use crate::status::{TaskError, TaskResult};
 use crate::{reaper, stdio, sys};
@@ -139,17 +139,18 @@ impl Shim {
     }
 
     async fn make_exec(&self, container: &Container, exec: &Process) -> TaskResult<()> {
-        let (spec, fds, start) = match &container.confined {
+        let PreparedExec { process, fds, no_core, start } = match &container.confined {
             Some(confined) => {
                 confined.in_place(container.init.pid()).map_err(refused)?;
-                let (spec, fds, mut start) = confined.exec(&exec.spec).map_err(refused)?;
-                if let Some(start) = &mut start {
+                let mut prepared = confined.exec(&exec.spec).map_err(refused)?;
+                if let Some(start) = &mut prepared.start {
                     start.beside(self.sandbox_pid(confined));
                 }
-                (Spec::write(&container.bundle, &exec.exec_id, &spec)?, fds, start)
+                prepared
             }
-            None => (Spec::write(&container.bundle, &exec.exec_id, &exec.spec)?, Vec::new(), None),
+            None => PreparedExec::plain(&exec.spec),
         };
+        let spec = Spec::write(&container.bundle, &exec.exec_id, &process)?;
         let mut io = stdio::Prepared::open(&exec.stdio, &container.owner, &self.reaper).await.map_err(streams_error)?;
         let pid_file = bundle::exec_pid_file(&container.bundle, &exec.exec_id);
         let _hold = self.reaper.hold();
@@ -160,6 +161,7 @@ impl Shim {
             console_socket: console.as_deref(),
             stdio: io.engine_stdio(),
             fds,
+            no_core,
         };
         let running = container
             .engine

@@ -136,6 +136,7 @@ pub fn expect() -> Expect {
         landlock: false,
         launcher: true,
         packet_fence: false,
+        no_core: false,
     }
 }
 

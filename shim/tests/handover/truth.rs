@@ -9,6 +9,7 @@ use crate::rig::{Container, Engine, bare, block_on, expect, launcher_folder, wai
 pub const TESTS: &[(&str, crate::Body)] = &[
     ("an_engine_that_left_something_out_is_seen", an_engine_that_left_something_out_is_seen),
     ("a_spec_that_asks_for_less_is_seen", a_spec_that_asks_for_less_is_seen),
+    ("a_core_limit_that_was_not_set_is_seen", a_core_limit_that_was_not_set_is_seen),
     ("namespaces_of_others_are_seen", namespaces_of_others_are_seen),
     ("no_new_privs_that_is_not_set", no_new_privs_that_is_not_set),
     ("another_launcher_is_seen", another_launcher_is_seen),
@@ -42,6 +43,21 @@ fn a_spec_that_asks_for_less_is_seen(engine: &Engine) {
         let mut container = Container::new(engine, &["echo", "ran"]);
         container.config()["linux"].as_object_mut().unwrap().remove("seccomp");
         assert_eq!(refusal(&container, &expect()).await.code, code::SECCOMP_MODE);
+    });
+}
+
+fn a_core_limit_that_was_not_set_is_seen(engine: &Engine) {
+    block_on(async {
+        let wanted = Expect { no_core: true, ..expect() };
+        let limits = |soft: u64, hard: u64| json!([{ "type": "RLIMIT_CORE", "soft": soft, "hard": hard }]);
+        for (soft, hard) in [(0, 1), (1, 2)] {
+            let mut container = Container::new(engine, &["echo", "ran"]);
+            container.config()["process"]["rlimits"] = limits(soft, hard);
+            assert_eq!(refusal(&container, &wanted).await.code, code::CORE_LIMIT);
+        }
+        let mut container = Container::new(engine, &["echo", "ran"]);
+        container.config()["process"]["rlimits"] = limits(1, 1);
+        assert!(container.start(&bare()).await.run(&wanted).await.is_ok());
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rustix::thread::CapabilitySet;
 use zerocap_annotations::{EngineTraits, Host, HostArch, LandlockAbilities, ZcError, code};
 
 use super::Abilities;
@@ -40,6 +41,8 @@ impl Abilities {
             engine,
             launcher_dir: launcher_dir.into(),
             files_dir: files_dir.into(),
+            limits_any_user: rustix::thread::capabilities(None)
+                .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE)),
         })
     }
 }
