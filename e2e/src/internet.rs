@@ -28,6 +28,8 @@ const NXDOMAIN: u8 = 3;
 struct Zone {
     names: BTreeMap<String, Vec<IpAddr>>,
     asked: Vec<String>,
+    /// Seconds that answers may be kept for, beyond one.
+    kept: u32,
 }
 
 /// The network; it goes with the value.
@@ -111,6 +113,13 @@ impl Internet {
     pub fn name(&self, name: &str, addresses: &[IpAddr]) {
         if let Ok(mut zone) = self.zone.lock() {
             zone.names.insert(name.to_owned(), addresses.to_vec());
+        }
+    }
+
+    /// Lets answers from now on be kept for `seconds` instead of one second.
+    pub fn keep_answers(&self, seconds: u32) {
+        if let Ok(mut zone) = self.zone.lock() {
+            zone.kept = seconds.saturating_sub(1);
         }
     }
 
@@ -208,10 +217,12 @@ impl Zone {
         reply.extend([0x81, 0x80 | code, 0, 1, 0, addresses.len() as u8, 0, 0, 0, 0]);
         reply.extend(message.get(12..end + 4)?);
         for address in addresses {
-            // The name of the question, its type, class IN, one second.
+            // The name of the question, its type, class IN, how long it may be kept.
             reply.extend([0xc0, 12]);
             reply.extend(kind.to_be_bytes());
-            reply.extend([0, 1, 0, 0, 0, 1, 0]);
+            reply.extend([0, 1]);
+            reply.extend((1 + self.kept).to_be_bytes());
+            reply.push(0);
             match address {
                 IpAddr::V4(v4) => reply.extend([4].into_iter().chain(v4.octets())),
                 IpAddr::V6(v6) => reply.extend([16].into_iter().chain(v6.octets())),

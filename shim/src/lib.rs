@@ -14,6 +14,7 @@ mod log;
 mod mounts;
 pub mod options;
 pub mod reaper;
+mod rest;
 pub mod status;
 pub mod stdio;
 pub mod sys;

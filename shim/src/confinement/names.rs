@@ -22,6 +22,8 @@ use zerocap_names::{
 };
 use zerocap_node::state::{Document, StateDir};
 
+use crate::rest;
+
 pub(super) use files::{Files, pods_resolv_conf};
 
 /// How often hosts is looked at. Addresses stay permitted for longer than that after they have changed.
@@ -158,6 +160,7 @@ async fn keep(names: Names, files: Files, state: StateDir) {
                 seen = Some(snapshot.counters);
             }
         }
+        rest::worked();
         if tokio::time::timeout(EVERY, names.changed()).await.is_ok() {
             tokio::time::sleep(AT_MOST_EVERY).await;
         }

@@ -13,6 +13,7 @@ use zerocap_fence::Reader;
 use zerocap_node::refusals::{Clock, Distinct, Refusals};
 use zerocap_node::state::{Document, StateDir};
 
+use crate::rest;
 use crate::sys::ready::register;
 
 /// Between two looks at the ring. It holds some sixty records, so some three thousand a second can be told; more are only counted.
@@ -60,6 +61,7 @@ async fn follow(mut reader: Reader, mut refusals: Refusals, state: &StateDir) ->
                 if let Err(error) = state.write_json(Document::Refusals, &refusals) {
                     tracing::warn!(%error, "cannot write what the packet fence refused");
                 }
+                rest::worked();
             }
             guard = ring.readable() => {
                 let mut guard = guard?;

@@ -23,7 +23,7 @@ use super::socket::path_of;
 use crate::events::Publisher;
 use crate::reaper::Reaper;
 use crate::task::{Shim, services};
-use crate::{bundle, log, sys};
+use crate::{bundle, log, rest, sys};
 
 /// First argument that makes this program the shim; containerd never says it.
 pub(super) const VERB: &str = "serve";
@@ -66,7 +66,7 @@ async fn serve(flags: Flags, listener: StdListener) -> Result<()> {
     end_on_terminate(&shim)?;
     tokio::select! {
         () = shim.ended() => {}
-        () = shim.give_memory_back() => {}
+        () = rest::for_ever() => {}
     }
     // The name goes first: nobody new can come, and containerd never finds a socket without a shim.
     let _ = fs::remove_file(path_of(&flags.socket));

@@ -18,7 +18,6 @@ mod start;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -29,10 +28,6 @@ pub(crate) use shape::{are_resources, is_process};
 use crate::events::Publisher;
 use crate::reaper::Reaper;
 use crate::status::{TaskError, TaskResult};
-use crate::sys;
-
-/// How long after a call the memory that it took is given back.
-const SETTLED: Duration = Duration::from_millis(500);
 
 /// A name in the table: taken while the container is being created, then the container.
 enum Slot {
@@ -49,8 +44,6 @@ pub struct Shim {
     policies: crate::confinement::Policies,
     end: Notify,
     given_up: AtomicBool,
-    /// Something was done that took memory for a moment.
-    idle: Notify,
 }
 
 /// A name that is reserved for a container being created; given back when dropped.
@@ -72,17 +65,6 @@ impl Shim {
             containers: Mutex::new(HashMap::new()),
             end: Notify::new(),
             given_up: AtomicBool::new(false),
-            idle: Notify::new(),
-        }
-    }
-
-    /// Gives memory back whenever the shim has been busy, a moment later and in nobody's way.
-    pub async fn give_memory_back(&self) {
-        loop {
-            self.idle.notified().await;
-            tokio::time::sleep(SETTLED).await;
-            sys::memory::give_back();
-            sys::memory::forget_code();
         }
     }
 

@@ -23,6 +23,7 @@ use containerd_shim::protos::ttrpc::r#async::{MethodHandler, Service, TtrpcConte
 use containerd_shim::protos::ttrpc::{Code, Request, Response};
 
 use super::Shim;
+use crate::rest;
 use crate::status::{TaskError, TaskResult};
 
 /// The name that the generated code uses.
@@ -49,11 +50,13 @@ struct Told(Box<dyn MethodHandler + Send + Sync>);
 impl MethodHandler for Told {
     async fn handler(&self, context: TtrpcContext, request: Request) -> ttrpc::Result<Response> {
         // Our handlers answer every mistake themselves: what is left is from before them.
-        self.0.handler(context, request).await.or_else(|decoding| {
+        let response = self.0.handler(context, request).await.or_else(|decoding| {
             let message = format!("ttrpc: error unmarshalling payload: {decoding}");
             let status = MessageField::some(ttrpc::get_status(Code::INTERNAL, message));
             Ok(Response { status, ..Response::default() })
-        })
+        });
+        rest::worked();
+        response
     }
 }
 
@@ -77,12 +80,7 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = TaskResult<T>>
 macro_rules! call {
     ($self:ident, $request:ident, $method:ident) => {{
         let shim = $self.0.clone();
-        to_the_end(async move {
-            let result = shim.clone().$method($request).await;
-            shim.idle.notify_one();
-            result
-        })
-        .await
+        to_the_end(async move { shim.$method($request).await }).await
     }};
 }
 

@@ -147,10 +147,10 @@ fn one_pod(node: &Node, runtime: &Runtime) -> Result<Sample, Box<dyn Error>> {
 
 /// The shim is what adopted the pause process. Its memory, from the kernel's own sums.
 fn shim_memory(pod: &Pod<'_>) -> Result<(f64, f64), Box<dyn Error>> {
-    // A shim that has nothing to do, as it is nearly always; both sides get the same rest.
-    std::thread::sleep(IDLE);
     let pause = pod.node.path(&format!("/proc/{}/status", pod.pause_pid()?));
     let shim = zerocap_e2e::process::Status::read(&pause)?.get("PPid").to_owned();
+    // A shim that has nothing to do, as it is nearly always; both sides get the same rest. The question above was work, too.
+    std::thread::sleep(IDLE);
     let rollup = fs::read_to_string(pod.node.path(&format!("/proc/{shim}/smaps_rollup")))?;
     let kib = |name: &str| {
         rollup
