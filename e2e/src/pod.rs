@@ -230,6 +230,12 @@ impl<'n> Pod<'n> {
         self.container(name).command(&["sleep", "100000"]).start()
     }
 
+    /// A container of the image `python` that sleeps, for tests that exec scripts into it.
+    pub fn python(&self, name: &str) -> Result<Container<'_>, Status> {
+        let sleep = ["/usr/bin/python3", "-c", "import time; time.sleep(100000)"];
+        self.container(name).image("python").command(&sleep).start()
+    }
+
     /// The pod's addresses, IPv4 first.
     pub fn addresses(&self) -> Result<Vec<String>, Status> {
         let request = PodSandboxStatusRequest { pod_sandbox_id: self.id.clone(), verbose: false };

@@ -56,10 +56,9 @@ fn read_until(child: &mut Child, wanted: &str) -> io::Result<String> {
     let (to, from) = std::sync::mpsc::channel();
     thread::spawn(move || {
         let mut buffer = [0; 4096];
+        // To its end, also when nobody listens any more: a program whose output is closed dies with its next word.
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-            if to.send(buffer[..length].to_vec()).is_err() {
-                return;
-            }
+            let _ = to.send(buffer[..length].to_vec());
         }
     });
     let deadline = Instant::now() + LIMIT;
@@ -140,8 +139,7 @@ fn attach(cluster: &Cluster) -> TestResult {
 fn port_forward(cluster: &Cluster) -> TestResult {
     let space = Namespace::new(cluster)?;
     let mut pod = annotated(restricted("pod"), &[PLATFORM, ("zerocap.io/listen", "8080")]);
-    let serve =
-        "while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nthrough the tunnel' | nc -l -p 8080 >/dev/null; done";
+    let serve = "echo through the tunnel >/tmp/index.html; exec httpd -f -p 8080 -h /tmp";
     let refused = "while true; do echo unlisted | nc -l -p 8081; sleep 1; done";
     pod["spec"]["containers"] = json!([container("main", &["sh", "-c", &format!("({refused}) & {serve}")])]);
     space.run(&pod)?;
@@ -154,7 +152,7 @@ fn port_forward(cluster: &Cluster) -> TestResult {
     let mut forward = start(&space, &["port-forward", "pod/pod", "18080:8080", "18081:8081"])?;
     let ask = |port: u16| -> io::Result<String> {
         let script =
-            format!("exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 5 cat <&3");
+            format!("exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 60 cat <&3");
         Ok(String::from_utf8_lossy(&cluster.exec(&["bash", "-c", &script], "")?.stdout).into_owned())
     };
     let ready = read_until(&mut forward, "Forwarding from 127.0.0.1:18081");

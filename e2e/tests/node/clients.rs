@@ -14,7 +14,7 @@ use zerocap_e2e::internet::Internet;
 use zerocap_e2e::verdict::skip;
 use zerocap_e2e::{Container, Node, Outcome, Pod, TestResult, ensure, ensure_eq};
 
-use crate::names::{TCP, client, internet, python};
+use crate::names::{TCP, client, internet};
 use crate::{ENGINES, Suite};
 
 pub fn add(suite: &mut Suite) {
@@ -264,7 +264,7 @@ fn connects_of_every_kind(node: &Node, handler: &str) -> TestResult {
     let pod = node.pod(handler).platform().dns(internet.nameserver(), &[]);
     let list = format!("both.names.test:{TCP}, dark.names.test:{TCP}");
     let pod = pod.annotate("zerocap.io/egress", &list).start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let said = client(&main, &internet, EVERY_KIND)?;
     let expected = "blocking ok\nnonblocking ok\ndark TIMEOUT\neyeballs ok\nthousands ok\nelsewhere EACCES";
     ensure_eq!(said, expected, "what the client got");
@@ -277,7 +277,7 @@ fn a_flow_outlives_its_name(node: &Node, handler: &str) -> TestResult {
     internet.talk(7800)?;
     let pod = node.pod(handler).platform().dns(internet.nameserver(), &[]);
     let pod = pod.annotate("zerocap.io/egress", "api.names.test:7800,7443").start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let script = r#"
 import time
 def answer():

@@ -55,10 +55,7 @@ fn told(node: &Node, id: &str, enough: impl Fn(&[Value]) -> bool) -> Result<Valu
 }
 
 fn idle<'p>(pod: &'p zerocap_e2e::Pod<'_>) -> Result<Container<'p>, tonic::Status> {
-    pod.container("main")
-        .image("python")
-        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
-        .start()
+    pod.python("main")
 }
 
 /// `connect` to each address and port so often.

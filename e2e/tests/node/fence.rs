@@ -155,11 +155,7 @@ fn egress_by_address(node: &Node, handler: &str) -> TestResult {
     let (port, udp) = (echo(node)?, echo_datagrams(node)?);
     let egress = format!("{HOST}:{port},udp://{HOST}/32:{udp},[fd00:dead::/32]:1-1000");
     let pod = node.pod(handler).platform().annotate("zerocap.io/egress", &egress).start()?;
-    let main = pod
-        .container("main")
-        .image("python")
-        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
-        .start()?;
+    let main = pod.python("main")?;
     let output = main.exec(&["python3", "-c", CLIENT, HOST, &port.to_string(), &udp.to_string()])?;
     let expected = "listed ok\nmapped ok\nnonblocking ok\nmany ok\ndatagram ok\ndatagram_connected ok\nother_port EACCES at once\n\
                     proxy_port EACCES at once\nother_address EACCES at once\ndatagram_elsewhere EACCES at once";
@@ -273,11 +269,7 @@ fn clients_of_the_proxy(node: &Node, handler: &str) -> TestResult {
     for address in ["127.0.0.1:3128", "[::1]:3128"] {
         answer(netns::within(&pod.netns()?, || TcpListener::bind(address))?);
     }
-    let main = pod
-        .container("main")
-        .image("python")
-        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
-        .start()?;
+    let main = pod.python("main")?;
     let script = r#"
 import os, urllib.request
 for proxy in ("http://127.0.0.1:3128", "http://[::1]:3128", "http://localhost:3128"):

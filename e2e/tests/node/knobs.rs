@@ -15,8 +15,6 @@ pub fn add(suite: &mut Suite) {
     suite.each("knobs::named_policy", &[ENGINES[1]], named_policy);
 }
 
-const SLEEP: [&str; 3] = ["/usr/bin/python3", "-c", "import time; time.sleep(100000)"];
-
 /// What a Python expression comes to inside the container, or the name of the error.
 fn python(container: &Container<'_>, expression: &str) -> Result<String, Outcome> {
     let script =
@@ -34,7 +32,7 @@ fn proxy_port(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = node.pod(handler).platform().annotate("zerocap.io/proxy-port", "8888").start()?;
     echo_listeners(&pod.netns()?, &["127.0.0.1:8888", "127.0.0.1:3128"])?;
-    let main = pod.container("main").image("python").command(&SLEEP).start()?;
+    let main = pod.python("main")?;
     ensure_eq!(reaches(&main, 8888)?, "connected", "the port that was asked for");
     ensure_eq!(reaches(&main, 3128)?, "PermissionError", "the usual port");
     Ok(())
@@ -43,7 +41,7 @@ fn proxy_port(node: &Node, handler: &str) -> TestResult {
 fn unix_none(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = node.pod(handler).platform().annotate("zerocap.io/unix", "none").start()?;
-    let main = pod.container("main").image("python").command(&SLEEP).start()?;
+    let main = pod.python("main")?;
     for kind in ["STREAM", "DGRAM", "SEQPACKET"] {
         let said = python(&main, &format!("socket.socket(socket.AF_UNIX, socket.SOCK_{kind})"))?;
         ensure_eq!(said, "PermissionError", "a unix socket of type {kind}");

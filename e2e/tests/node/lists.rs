@@ -117,8 +117,7 @@ fn terminals(node: &Node, handler: &str) -> TestResult {
     ];
     for pod in pods {
         let pod = pod.start()?;
-        let sleep = "import time; time.sleep(100000)";
-        let main = pod.container("main").image("python").command(&["/usr/bin/python3", "-c", sleep]).start()?;
+        let main = pod.python("main")?;
         let output = main.exec(&["/usr/bin/python3", "-c", script])?;
         ensure!(output.code == 0, "a new terminal: {output:?}");
     }

@@ -61,14 +61,6 @@ pub fn client(container: &Container<'_>, internet: &Internet, script: &str) -> R
     Ok(output.stdout.trim().to_owned())
 }
 
-pub fn python<'p>(pod: &'p Pod<'_>, name: &str) -> Result<Container<'p>, zerocap_e2e::Outcome> {
-    Ok(pod
-        .container(name)
-        .image("python")
-        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
-        .start()?)
-}
-
 pub fn internet(node: &Node) -> Result<Internet, zerocap_e2e::Outcome> {
     crate::import_once(node, "python")?;
     let internet = Internet::new(node, &[TCP, RANGE, SHUT], &[UDP, TCP])?;
@@ -112,7 +104,7 @@ t("the_nameserver", lambda: ask(nameserver, 53))
 fn everything_without_us(node: &Node, handler: &str) -> TestResult {
     let internet = internet(node)?;
     let pod = node.pod(handler).dns(internet.nameserver(), &["in.cluster.test"]).start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let said = client(&main, &internet, &EVERYWHERE.replace("t(\"the_nameserver\"", "0 and t(\"\""))?;
     ensure!(said.lines().all(|line| line.ends_with(" ok")) && said.lines().count() == 12, "not everything: {said}");
     ensure!(internet.asked().contains(&"other.names.test".to_owned()), "the query is not seen");
@@ -124,7 +116,7 @@ fn listed_names_and_nothing_else(node: &Node, handler: &str) -> TestResult {
     let observer = internet.observer()?;
     let pod = pod(node, handler, &internet).annotate("zerocap.io/egress", &egress()).start()?;
     let kubelets = kubelets_files(node, &pod)?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let said = client(&main, &internet, EVERYWHERE)?;
     let expected = "listed ok\nrange ok\nby_address ok\nbelow_a_domain ok\nshort ok\ndatagram ok\nother_port EACCES\n\
                     other_transport EACCES\nthe_domain_itself no name\nunlisted no name\nunlisted_address EACCES\n\
@@ -183,7 +175,7 @@ fn kubelets_files(node: &Node, pod: &Pod<'_>) -> Result<[String; 2], zerocap_e2e
 fn one_container_alone(node: &Node, handler: &str) -> TestResult {
     let internet = internet(node)?;
     let pod = pod(node, handler, &internet).annotate("egress.zerocap.io/main", &egress()).start()?;
-    let (main, neighbour) = (python(&pod, "main")?, python(&pod, "neighbour")?);
+    let (main, neighbour) = (pod.python("main")?, pod.python("neighbour")?);
     ensure_eq!(client(&main, &internet, "t('listed', lambda: hello('api.names.test', 7443))")?, "listed ok", "main");
     let conf = neighbour.sh("cat /etc/resolv.conf")?;
     ensure!(conf.stdout.contains(&internet.nameserver().to_string()), "the neighbour's resolv.conf: {}", conf.stdout);
@@ -199,7 +191,7 @@ t("responder", lambda: socket.create_connection(("127.53.0.1", 53), 4) and "reac
     // Both with names: each its own responder.
     drop(neighbour);
     let both = self::pod(node, handler, &internet).annotate("zerocap.io/egress", &egress()).start()?;
-    let (one, two) = (python(&both, "one")?, python(&both, "two")?);
+    let (one, two) = (both.python("one")?, both.python("two")?);
     let responder = |container: &Container<'_>| -> Result<String, zerocap_e2e::Outcome> {
         let line = container.sh("grep nameserver /etc/resolv.conf")?.stdout;
         Ok(line.trim().trim_start_matches("nameserver ").to_owned())
@@ -220,7 +212,7 @@ fn no_way_to_what_names_may_not_have(node: &Node, handler: &str) -> TestResult {
     let internet = internet(node)?;
     let pod =
         pod(node, handler, &internet).annotate("zerocap.io/egress", &format!("*.models.test:1-64,{TCP}")).start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let of_pod = pod.addresses()?.into_iter().next().unwrap_or_default();
     let observer = Observer::start(node)?;
     let forbidden = [

@@ -12,7 +12,7 @@ use zerocap_e2e::verdict::{fail, skip};
 use zerocap_e2e::{Container, Node, Outcome, TestResult, ensure, ensure_eq};
 
 use crate::fence::shim_of;
-use crate::names::{CLIENT, TCP, client, egress, internet, pod, python};
+use crate::names::{CLIENT, TCP, client, egress, internet, pod};
 use crate::{ENGINES, Suite};
 
 pub fn add(suite: &mut Suite) {
@@ -49,7 +49,7 @@ fn in_a_user_namespace(node: &Node, handler: &str) -> TestResult {
         }
         Err(error) => return Err(error.into()),
     };
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let map = main.sh("cat /proc/self/uid_map")?.stdout;
     ensure!(map.split_whitespace().nth(1) == Some("1048576"), "no user namespace: {map}");
     // By the engine where root may limit such processes, else inherited from it.
@@ -66,7 +66,7 @@ fn in_a_user_namespace(node: &Node, handler: &str) -> TestResult {
 fn with_shared_processes(node: &Node, handler: &str) -> TestResult {
     let internet = internet(node)?;
     let pod = pod(node, handler, &internet).shared_pid().annotate("egress.zerocap.io/main", &egress()).start()?;
-    let (main, neighbour) = (python(&pod, "main")?, python(&pod, "neighbour")?);
+    let (main, neighbour) = (pod.python("main")?, pod.python("neighbour")?);
     ensure_eq!(client(&main, &internet, SHORT)?, SHORT_SAID, "what the client got");
     let said = client(&neighbour, &internet, SHORT)?;
     ensure!(!said.contains(" ok"), "the neighbour: {said}");
@@ -87,7 +87,7 @@ fn two_lists_in_one_pod(node: &Node, handler: &str) -> TestResult {
         .annotate("egress.zerocap.io/one", &format!("api.names.test:{TCP}"))
         .annotate("egress.zerocap.io/two", &format!("other.names.test:{TCP}"))
         .start()?;
-    let (one, two) = (python(&pod, "one")?, python(&pod, "two")?);
+    let (one, two) = (pod.python("one")?, pod.python("two")?);
     let (of_one, of_two) = (responder(&one)?, responder(&two)?);
     ensure!(of_one != of_two, "they share the responder {of_one}");
     let script = |cross: &str| {
@@ -128,7 +128,7 @@ fn responder(container: &Container<'_>) -> Result<String, Outcome> {
 fn what_becomes_the_nodes(node: &Node, handler: &str) -> TestResult {
     let internet = internet(node)?;
     let pod = pod(node, handler, &internet).annotate("zerocap.io/egress", &egress()).start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     internet.name("later.models.test", &[internet.server()]);
     ensure_eq!(client(&main, &internet, SHORT)?, SHORT_SAID, "before");
     let address = format!("{}/32", internet.server());
@@ -169,7 +169,7 @@ fn over_a_restart_of_containerd(_: &Node, handler: &str) -> TestResult {
 fn restarted(node: &Node, handler: &str) -> TestResult {
     let internet = names_of(node)?;
     let pod = pod(node, handler, &internet).annotate("zerocap.io/egress", &egress()).start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     ensure_eq!(client(&main, &internet, SHORT)?, SHORT_SAID, "before the restart");
     let at = responder(&main)?;
     node.restart_containerd()?;
@@ -181,7 +181,7 @@ fn restarted(node: &Node, handler: &str) -> TestResult {
     internet.name("new.models.test", &[internet.server()]);
     let script = "t('new', lambda: hello('new.models.test', 7443))";
     ensure_eq!(client(&main, &internet, script)?, "new ok", "a new name after the restart");
-    let second = python(&pod, "second")?;
+    let second = pod.python("second")?;
     ensure_eq!(client(&second, &internet, SHORT)?, SHORT_SAID, "a container made after the restart");
     ensure!(responder(&second)? != at, "the new container shares the responder");
     Ok(())
@@ -312,7 +312,7 @@ fn shown(node: &Node, handler: &str) -> TestResult {
     let internet = internet(node)?;
     internet.name("bad.models.test", &["169.254.169.254".parse::<IpAddr>()?]);
     let pod = pod(node, handler, &internet).annotate("zerocap.io/egress", &egress()).start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let script = format!(
         "{SHORT}t('again', lambda: hello('other.names.test', 7443))\nt('bad', lambda: hello('bad.models.test', 7443))\n{DNS}\n\
          Q = bytes.fromhex('123401000001000000000000') + b'\\x07\\x1b[31m\\n\"\\x04test\\0\\0\\x01\\0\\x01'\n\
@@ -354,7 +354,7 @@ fn shown(node: &Node, handler: &str) -> TestResult {
 fn landlock_refuses_first(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = node.pod(handler).platform().annotate("zerocap.io/egress", "192.0.2.1:443").start()?;
-    let main = python(&pod, "main")?;
+    let main = pod.python("main")?;
     let script = "import socket, errno\nfor port in (443, 444):\n    try: socket.create_connection(('192.0.2.2', port), 3)\n    except OSError as e: print(port, errno.errorcode[e.errno])";
     ensure_eq!(main.exec(&["python3", "-c", script])?.stdout.trim(), "443 EACCES\n444 EACCES", "both are refused");
     let view = view(node, &main.id)?;
@@ -367,7 +367,7 @@ fn landlock_refuses_first(node: &Node, handler: &str) -> TestResult {
     );
     // Over its number of ports Landlock is left out, and everything is counted.
     let wide = node.pod(handler).platform().annotate("zerocap.io/egress", "192.0.2.1:1-1000").start()?;
-    let main = python(&wide, "main")?;
+    let main = wide.python("main")?;
     main.exec(&["python3", "-c", &script.replace("444", "4444")])?;
     let view = self::view(node, &main.id)?;
     ensure_eq!(

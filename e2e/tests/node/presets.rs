@@ -72,16 +72,15 @@ fn two_at_once(node: &Node, handler: &str) -> TestResult {
 fn sandbox_blocklist(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let script = ["python3", "-c", "import os; os.unshare(os.CLONE_NEWUSER); print('new')"];
-    let sleep = ["/usr/bin/python3", "-c", "import time; time.sleep(100000)"];
     let pod = node.pod(handler).profile(Profile::Unconfined).start()?;
-    works(&pod.container("plain").image("python").command(&sleep).start()?, &script)?;
+    works(&pod.python("plain")?, &script)?;
     let pod = node
         .pod(handler)
         .profile(Profile::Unconfined)
         .annotate("network-enforcement", "cluster")
         .annotate("zerocap.io/seccomp", "sandbox-blocklist");
     let pod = pod.start()?;
-    let main = pod.container("listed").image("python").command(&sleep).start()?;
+    let main = pod.python("listed")?;
     stacked(&main, 1)?;
     works(&main, &["python3", "-c", "import os, socket; os.fork() or os._exit(0); socket.socket().listen()"])?;
     fails(&main, &script, "Operation not permitted")

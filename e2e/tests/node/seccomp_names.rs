@@ -10,7 +10,7 @@ use crate::{ENGINES, Suite};
 const MKDIR: [&str; 2] = ["mkdir", "/tmp/made"];
 const MKFIFO: [&str; 2] = ["mkfifo", "/tmp/fifo"];
 const NOT_PERMITTED: &str = "Operation not permitted";
-const PYTHON: [&str; 3] = ["/usr/bin/python3", "-c", "import time; time.sleep(100000)"];
+const SLEEP: [&str; 3] = ["/usr/bin/python3", "-c", "import time; time.sleep(100000)"];
 
 pub fn add(suite: &mut Suite) {
     suite.each("seccomp_names::denied", &ENGINES, denied);
@@ -84,15 +84,15 @@ fn allowed_within_the_own_profile(node: &Node, handler: &str) -> TestResult {
     let (trace, keyring) = (["python3", "-c", &trace], ["python3", "-c", &keyring]);
 
     let control = node.pod(handler).platform().start()?;
-    let control = control.container("control").image("python").command(&PYTHON).start()?;
+    let control = control.python("control")?;
     fails(&control, &trace)?;
     let pod = node.pod(handler).platform().annotate("zerocap.io/seccomp-allow", "ptrace,keyctl").start()?;
-    let main = pod.container("main").image("python").command(&PYTHON).start()?;
+    let main = pod.python("main")?;
     works(&main, &trace)?;
     fails(&main, &keyring)?;
     // It was the pod's own profile that refused it.
     let pod = node.pod(handler).profile(Profile::Unconfined).platform();
     let pod = pod.annotate("zerocap.io/seccomp-allow", "ptrace,keyctl").start()?;
-    let open = pod.container("open").image("python").profile(Profile::Unconfined).command(&PYTHON).start()?;
+    let open = pod.container("open").image("python").profile(Profile::Unconfined).command(&SLEEP).start()?;
     works(&open, &keyring)
 }

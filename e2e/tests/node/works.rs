@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use zerocap_e2e::{Container, Node, Output, Pod, TestResult, ensure, ensure_eq};
+use zerocap_e2e::{Container, Node, Outcome, Output, Pod, TestResult, ensure, ensure_eq};
 
 use crate::{ENGINES, REFERENCES, Suite};
 
@@ -129,24 +129,24 @@ print("python", ".".join(map(str, sys.version_info[:2])), "works")
 fn python(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = pod(node, handler)?;
-    let main = pod
-        .container("main")
-        .image("python")
-        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
-        .start()?;
+    let main = pod.python("main")?;
     let output = main.exec(&["python3", "-c", PYTHON])?;
     ensure!(output.code == 0 && output.stdout.ends_with("works\n"), "python: {}{}", output.stdout, output.stderr);
     Ok(())
 }
 
-fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
-    let pod = pod(node, handler)?;
-    let main = pod
-        .container("main")
-        .command(&["sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"])
-        .start()?;
+/// A shell that ends with that code on SIGTERM.
+fn ends_on_term<'p>(pod: &'p Pod<'_>, code: u8) -> Result<Container<'p>, Outcome> {
+    let script = format!("trap 'exit {code}' TERM; echo ready; while :; do sleep 0.05; done");
+    let main = pod.container("main").command(&["sh", "-c", &script]).start()?;
     // Before its trap stands, pid 1 ignores the signal.
     ensure!(wait_for_log(&main, "ready")?, "the shell does not get ready");
+    Ok(main)
+}
+
+fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
+    let pod = pod(node, handler)?;
+    let main = ends_on_term(&pod, 9)?;
     let begin = Instant::now();
     main.stop(30)?;
     ensure!(begin.elapsed() < Duration::from_secs(15), "a stop took {:?}", begin.elapsed());
@@ -157,12 +157,7 @@ fn stop_is_prompt(node: &Node, handler: &str) -> TestResult {
 /// The usual preStop hook.
 fn pre_stop_kills_init(node: &Node, handler: &str) -> TestResult {
     let pod = pod(node, handler)?;
-    let main = pod
-        .container("main")
-        .command(&["sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"])
-        .start()?;
-    // Before its trap stands, pid 1 ignores the signal.
-    ensure!(wait_for_log(&main, "ready")?, "the shell does not get ready");
+    let main = ends_on_term(&pod, 5)?;
     let output = main.exec(&["kill", "-TERM", "1"])?;
     // 137: init may be gone, and with it its PID namespace, before `kill` has ended.
     ensure!([0, 137].contains(&output.code), "kill -TERM 1: {} {}", output.code, output.stderr);
@@ -174,11 +169,7 @@ fn pre_stop_kills_init(node: &Node, handler: &str) -> TestResult {
 fn loopback_proxy(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = pod(node, handler)?;
-    let main = pod
-        .container("main")
-        .image("python")
-        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
-        .start()?;
+    let main = pod.python("main")?;
     zerocap_e2e::attack::echo_listeners(&pod.netns()?, &["127.0.0.1:3128", "[::1]:3128"])?;
     let script = r#"
 import asyncio, socket
@@ -212,11 +203,7 @@ fn big_arguments(node: &Node, handler: &str) -> TestResult {
 fn unix_sockets(node: &Node, handler: &str) -> TestResult {
     crate::import_once(node, "python")?;
     let pod = node.pod(handler).platform().annotate("zerocap.io/listen", "8080").start()?;
-    let main = pod
-        .container("main")
-        .image("python")
-        .command(&["/usr/bin/python3", "-c", "import time; time.sleep(100000)"])
-        .start()?;
+    let main = pod.python("main")?;
     let script = r#"
 import socket, threading
 for kind, name in ((socket.SOCK_STREAM, "/tmp/s"), (socket.SOCK_STREAM, "\0own"), (socket.SOCK_SEQPACKET, "/tmp/q")):

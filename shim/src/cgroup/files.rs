@@ -52,6 +52,18 @@ pub(super) fn device(text: &str) -> Option<(u64, u64)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+/// The sizes of huge pages for which the group has a file `hugetlb.SIZE.{file}`, in order.
+pub(super) fn huge_page_sizes(group: &Path, file: &str) -> Vec<String> {
+    let size = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let size = name.strip_prefix("hugetlb.")?.strip_suffix(file)?.strip_suffix('.')?;
+        (!size.contains('.')).then(|| size.to_owned())
+    };
+    let mut sizes: Vec<String> = fs::read_dir(group).into_iter().flatten().flatten().filter_map(size).collect();
+    sizes.sort_unstable();
+    sizes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use containerd_shim::protos::cgroups::metrics::{
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::protobuf::{Message, MessageField};
 
-use super::files::{Keyed, device, number, parse, table};
+use super::files::{Keyed, device, huge_page_sizes, number, parse, table};
 
 /// The type that containerd expects.
 const TYPE_URL: &str = "io.containerd.cgroups.v1.Metrics";
@@ -198,19 +198,7 @@ fn rdma(group: &Path) -> RdmaStat {
 }
 
 fn hugetlb(group: &Path) -> Vec<HugetlbStat> {
-    let Ok(entries) = std::fs::read_dir(group) else {
-        return Vec::new();
-    };
-    let mut sizes = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let size = name.strip_prefix("hugetlb.")?.strip_suffix(".usage_in_bytes")?;
-            (!size.contains('.')).then(|| size.to_owned())
-        })
-        .collect::<Vec<_>>();
-    sizes.sort_unstable();
-    sizes
+    huge_page_sizes(group, "usage_in_bytes")
         .into_iter()
         .map(|pagesize| {
             let file = |name: &str| number(&group.join(format!("hugetlb.{pagesize}.{name}")));

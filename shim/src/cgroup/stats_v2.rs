@@ -10,7 +10,7 @@ use containerd_shim::protos::cgroups_v2::metrics::{
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use containerd_shim::protos::protobuf::{Message, MessageField};
 
-use super::files::{Keyed, device, number, parse, table};
+use super::files::{Keyed, device, huge_page_sizes, number, parse, table};
 
 /// The type that containerd expects.
 const TYPE_URL: &str = "io.containerd.cgroups.v2.Metrics";
@@ -174,19 +174,7 @@ fn rdma(group: &Path, file: &str) -> Vec<RdmaEntry> {
 }
 
 fn hugetlb(group: &Path) -> Vec<HugeTlbStat> {
-    let Ok(entries) = std::fs::read_dir(group) else {
-        return Vec::new();
-    };
-    let mut sizes = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let size = name.strip_prefix("hugetlb.")?.strip_suffix(".current")?;
-            (!size.contains('.')).then(|| size.to_owned())
-        })
-        .collect::<Vec<_>>();
-    sizes.sort_unstable();
-    sizes
+    huge_page_sizes(group, "current")
         .into_iter()
         .map(|pagesize| HugeTlbStat {
             current: number(&group.join(format!("hugetlb.{pagesize}.current"))),
