@@ -128,7 +128,7 @@ fn all_kinds(cluster: &Cluster) -> TestResult {
 fn probes(cluster: &Cluster) -> TestResult {
     let space = Namespace::new(cluster)?;
     let mut pod = annotated(restricted("web"), &[("network-enforcement", "platform"), ("zerocap.io/listen", "8080")]);
-    let server = "mkdir -p /tmp/www; echo page > /tmp/www/index.html; while true; do (echo 'HTTP/1.0 200 OK'; echo; cat /tmp/www/index.html) | nc -l -p 8080 >/dev/null; done";
+    let server = "mkdir -p /tmp/www; echo page > /tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www";
     let mut main = container("main", &["sh", "-c", server]);
     main["ports"] = json!([{ "containerPort": 8080 }]);
     main["startupProbe"] = json!({ "tcpSocket": { "port": 8080 }, "periodSeconds": 1, "failureThreshold": 30 });
