@@ -29,7 +29,7 @@ pub fn rows(verified: &Verified, expect: &Expect) -> Vec<Row> {
     if expect.no_core {
         rows.push(row("core limit", CORE_LIMIT.to_string(), CORE_LIMIT.to_string()));
     }
-    rows.push(row("cgroup", "one".to_owned(), verified.cgroup.join(" ")));
+    rows.push(row("cgroup", "one".to_owned(), cgroups(&verified.cgroup)));
     let expected = if expect.landlock { "a domain".to_owned() } else { any() };
     rows.push(row("Landlock", expected, if verified.landlock { "a domain" } else { "none" }.to_owned()));
     if let Some(refused) = verified.connect_refused {
@@ -37,4 +37,32 @@ pub fn rows(verified: &Verified, expect: &Expect) -> Vec<Row> {
         rows.push(row("forbidden connect", "EACCES".to_owned(), seen.to_owned()));
     }
     rows
+}
+
+/// The path, where it is the same in all hierarchies; else the lines as the kernel has them.
+fn cgroups(lines: &[String]) -> String {
+    let path = |line: &String| line.splitn(3, ':').nth(2).map(str::to_owned);
+    match lines.first().and_then(path) {
+        Some(first) if lines.len() > 1 && lines.iter().all(|line| path(line).as_ref() == Some(&first)) => {
+            format!("{first} in {} hierarchies", lines.len())
+        }
+        _ => lines.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_is_one_path_where_it_is_one() {
+        let seen = |lines: &[&str]| cgroups(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        assert_eq!(seen(&["0::/pods/a"]), "0::/pods/a");
+        assert_eq!(
+            seen(&["2:cpu,cpuacct:/pods/a:b", "1:name=systemd:/pods/a:b", "0::/pods/a:b"]),
+            "/pods/a:b in 3 hierarchies"
+        );
+        assert_eq!(seen(&["1:cpu:/pods/a", "0::/"]), "1:cpu:/pods/a 0::/");
+        assert_eq!(seen(&["1:cpu", "0::/"]), "1:cpu 0::/");
+    }
 }
