@@ -1,130 +1,20 @@
 //! `zerocap install node` against folders of a node. containerd is a script here, which is told what to answer; the node tests
 //! do the same with the real one.
 
+mod rig;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
+use std::path::Path;
+use std::process::{Child, Command};
 
-use tempfile::TempDir;
+use rig::{Rig, ok, refused};
 
 const V3: &str = "version = 3\n# ours: do not touch\n[plugins.'io.containerd.cri.v1.runtime'.containerd]\n  default_runtime_name = 'runc' # why\n";
 const V2: &str = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"pause\"";
 const IMPORTS: &str = "version = 3\nimports = ['conf.d/*.toml']\n";
 const K3S: &str = "{{ template \"base\" . }}\n\n# added by hand\n";
-
-/// A node: configuration, programs to install, a containerd that does what it is told.
-struct Rig {
-    folder: TempDir,
-    config: PathBuf,
-}
-
-impl Rig {
-    fn new(name: &str, config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let rig = Self { config: folder.path().join("etc").join(name), folder };
-        for place in ["etc", "from"] {
-            fs::create_dir(rig.path(place)).unwrap();
-        }
-        fs::write(&rig.config, config).unwrap();
-        // Programs that can run for a while.
-        for program in ["containerd-shim-zerocap-v2", "zerocap-engine", "zerocap"] {
-            fs::copy("/bin/sleep", rig.path("from").join(program)).unwrap();
-        }
-        // `containerd --config FILE config dump` prints the file and what it imports.
-        rig.script(
-            "containerd",
-            "cat \"$2\" \"$(dirname \"$2\")\"/conf.d/*.toml 2>/dev/null | grep -v '^imports'; exit 0",
-        );
-        rig.script("restart", "echo restarted >> \"$0.log\"");
-        rig.script("healthy", "exit 0");
-        rig.script("ctr", "echo \"$*\" >> \"$0.log\"");
-        rig
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn script(&self, name: &str, body: &str) {
-        let path = self.path(name);
-        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    }
-
-    fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zerocap"));
-        command.args([verb, "node", "--patience", "1"]).env("ZEROCAP_STATE", self.path("state"));
-        for (option, name) in [
-            ("--prefix", "prefix"),
-            ("--containerd", "containerd"),
-            ("--restart", "restart"),
-            ("--healthy", "healthy"),
-            ("--ctr", "ctr"),
-        ] {
-            command.arg(option).arg(self.path(name));
-        }
-        command.arg("--config").arg(&self.config);
-        if verb == "install" {
-            command.arg("--from").arg(self.path("from"));
-        }
-        command
-    }
-
-    fn install(&self) -> Output {
-        self.command("install").output().unwrap()
-    }
-
-    fn uninstall(&self) -> Output {
-        self.command("uninstall").output().unwrap()
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(&self.config).unwrap_or_default()
-    }
-
-    /// The note that the self-test passed.
-    fn note(&self) -> Option<String> {
-        fs::read_to_string(self.path("state/installed.json")).ok()
-    }
-
-    fn restarts(&self) -> usize {
-        fs::read_to_string(self.path("restart.log")).unwrap_or_default().lines().count()
-    }
-
-    /// The versions below the prefix.
-    fn versions(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("prefix")).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
-    }
-
-    /// Everything below etc/, to see that nothing stays.
-    fn etc(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("etc")).unwrap().flatten();
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        paths.sort();
-        paths
-    }
-}
-
-#[track_caller]
-fn ok(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[track_caller]
-fn refused(output: &Output, status: i32, code: &str) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{text}");
-    assert!(text.starts_with(&format!("error: {code}: ")) && text.lines().count() == 1, "{text}");
-}
 
 #[test]
 fn there_and_back_byte_for_byte() {
@@ -458,6 +348,6 @@ fn the_answer_as_json() {
     let rig = Rig::new("config.toml", V3);
     let said = ok(&rig.command("install").args(["--output", "json"]).output().unwrap());
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(said["changed"], rig.config.display().to_string());
+    assert_eq!(said["changed"], serde_json::json!([rig.config]));
     assert_eq!((&said["restarted"], &said["kept"]), (&true.into(), &serde_json::json!([])));
 }

@@ -5,7 +5,7 @@
 //! but once; the result is parsed, and shown to containerd, before it replaces anything.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Table;
 use zerocap_annotations::{ZcError, code};
@@ -14,6 +14,8 @@ use super::driver::Driver;
 
 const BEGIN: &str = "# >>> zerocap: written by `zerocap install node`, removed by `zerocap uninstall node`";
 const BEGIN_UNENDED: &str = "# >>> zerocap: written by `zerocap install node` after a line without an end";
+const BEGIN_MADE: &str =
+    "# >>> zerocap: this file was made by `zerocap install node`, and `zerocap uninstall node` removes it";
 const END: &str = "# <<< zerocap";
 
 /// The handlers: annotations decide, or platform mode without any.
@@ -23,6 +25,8 @@ pub const HANDLERS: [&str; 2] = ["zerocap", "zerocap-platform"];
 const TYPE_WITH_FEATURES: &str = "io.containerd.runc.v2";
 /// The type whose options can name a floor.
 const TYPE_WITH_FLOOR: &str = "io.containerd.zerocap.v2";
+/// What a configuration begins with that does not exist yet.
+const FIRST_LINE: &str = "version = 3";
 /// How Kubernetes' name for a template tells itself from a configuration.
 const BASE_TEMPLATE: &str = "{{ template \"base\" . }}";
 
@@ -34,35 +38,110 @@ pub struct Wanted<'a> {
     pub driver: Driver,
 }
 
-/// A configuration without our block.
-pub fn strip(text: &str) -> String {
-    for (begin, ended) in [(BEGIN, true), (BEGIN_UNENDED, false)] {
-        let Some(start) = text.find(begin) else { continue };
-        let Some(length) = text[start..].find(END) else { continue };
-        let after = start + length + END.len();
-        let rest = text[after..].strip_prefix('\n').unwrap_or(&text[after..]);
-        let mut before = &text[..start];
-        if !ended {
-            before = before.strip_suffix('\n').unwrap_or(before);
-        }
-        return format!("{before}{rest}");
-    }
-    text.to_owned()
+/// How a block came into its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// After what was there.
+    Ended,
+    /// After a last line that had no end, which was given one.
+    Unended,
+    /// With the file itself.
+    Made,
 }
 
-/// The configuration with our block at its end, in place of an older one.
+const KINDS: [(Kind, &str); 3] = [(Kind::Ended, BEGIN), (Kind::Unended, BEGIN_UNENDED), (Kind::Made, BEGIN_MADE)];
+
+/// A block and what is around it.
+struct Found<'t> {
+    kind: Kind,
+    before: &'t str,
+    lines: &'t str,
+    after: &'t str,
+}
+
+fn find(text: &str) -> Option<Found<'_>> {
+    KINDS.iter().find_map(|&(kind, begin)| {
+        let start = line(text, begin)?;
+        let lines = start + begin.len();
+        let end = lines + line(&text[lines..], END)?;
+        let mut before = &text[..start];
+        if kind == Kind::Unended {
+            before = before.strip_suffix('\n').map_or(before, |line| line.strip_suffix('\r').unwrap_or(line));
+        }
+        let after = &text[end + END.len()..];
+        // An editor may have given all lines its own ends.
+        let after = after.strip_prefix("\r\n").or_else(|| after.strip_prefix('\n')).unwrap_or(after);
+        Some(Found { kind, before, lines: &text[lines..end], after })
+    })
+}
+
+/// Where a whole line is this marker.
+fn line(text: &str, marker: &str) -> Option<usize> {
+    text.match_indices(marker).map(|(at, _)| at).find(|&at| {
+        let ends = |rest: &str| rest.is_empty() || rest.starts_with('\n') || rest.starts_with("\r\n");
+        (at == 0 || text[..at].ends_with('\n')) && ends(&text[at + marker.len()..])
+    })
+}
+
+/// Whether there is a block of ours.
+pub fn is_there(text: &str) -> bool {
+    find(text).is_some()
+}
+
+/// A configuration without our block.
+fn strip(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some(found) = find(&text) {
+        text = format!("{}{}", found.before, found.after);
+    }
+    text
+}
+
+/// A configuration without our block: nothing, if the file came with the block and has nothing else.
+pub fn without(text: &str) -> Option<String> {
+    let bare = strip(text);
+    let first = [FIRST_LINE, BASE_TEMPLATE].contains(&bare.trim_end());
+    if is_made(text) && (first || bare.is_empty()) { None } else { Some(bare) }
+}
+
+/// Whether the file came with the block.
+fn is_made(text: &str) -> bool {
+    // A drop-in of before had its version in the block.
+    let made = |found: Found<'_>| found.kind == Kind::Made || found.lines.trim_start().starts_with(FIRST_LINE);
+    find(text).is_some_and(made)
+}
+
+/// Refuses a file in which a marker line has lost the other one: nobody knows what is ours.
+///
+/// # Errors
+/// ZC1101.
+pub fn is_whole(file: &Path, text: &str) -> Result<(), ZcError> {
+    let bare = strip(text);
+    let marker = KINDS.iter().map(|(_, begin)| *begin).chain([END]).find_map(|marker| line(&bare, marker));
+    marker.map_or(Ok(()), |at| {
+        let line = bare[..at].lines().count() + 1;
+        Err(unusable(
+            file,
+            &format!("line {line}: one of the two lines that enclose zerocap's block, without the other"),
+        ))
+    })
+}
+
+/// A configuration with our block at its end, in place of an older one; where there is none it is begun.
 ///
 /// # Errors
 /// ZC1101 or ZC1102: it does not parse, its version is unknown, a handler of that name is somebody else's.
-pub fn append(file: &Path, text: &str, wanted: Wanted<'_>) -> Result<String, ZcError> {
-    let bare = strip(text);
-    let plugin = plugin(file, &bare)?;
-    let ended = bare.is_empty() || bare.ends_with('\n');
-    let mut out = bare;
-    if !ended {
-        out.push('\n');
+pub fn append(file: &Path, text: Option<&str>, wanted: Wanted<'_>) -> Result<String, ZcError> {
+    if let Some(text) = text {
+        is_whole(file, text)?;
     }
-    let _ = writeln!(out, "{}", if ended { BEGIN } else { BEGIN_UNENDED });
+    let first = if is_of_template(file) { BASE_TEMPLATE } else { FIRST_LINE };
+    let there = text.and_then(without);
+    let made = there.is_none() || text.is_some_and(is_made);
+    let mut out = there.unwrap_or_else(|| format!("{first}\n"));
+    let plugin = plugin(file, &out)?;
+    let kind = begin(&mut out, made);
+    let _ = writeln!(out, "{kind}");
     write_handlers(&mut out, plugin, wanted);
     let _ = writeln!(out, "{END}");
     if !is_template(&out) {
@@ -71,65 +150,99 @@ pub fn append(file: &Path, text: &str, wanted: Wanted<'_>) -> Result<String, ZcE
     Ok(out)
 }
 
+/// Ends the last line; the marker for what follows.
+fn begin(text: &mut String, made: bool) -> &'static str {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+        return BEGIN_UNENDED;
+    }
+    if made { BEGIN_MADE } else { BEGIN }
+}
+
 /// A configuration with the block of another one in place of its own.
 pub fn with_block_of(text: &str, other: &str) -> String {
     let mut out = strip(text);
-    let block = [BEGIN, BEGIN_UNENDED].into_iter().find_map(|begin| {
-        let start = other.find(begin)? + begin.len();
-        Some(&other[start..start + other[start..].find(END)?])
-    });
-    if let Some(block) = block {
-        let ended = out.is_empty() || out.ends_with('\n');
-        if !ended {
-            out.push('\n');
-        }
-        let _ = writeln!(out, "{}{block}{END}", if ended { BEGIN } else { BEGIN_UNENDED });
+    if let Some(found) = find(other) {
+        let begin = begin(&mut out, found.kind == Kind::Made);
+        let _ = writeln!(out, "{begin}{}{END}", found.lines);
     }
     out
 }
 
-/// A whole drop-in file.
-pub fn drop_in(wanted: Wanted<'_>) -> String {
-    let mut out = format!("{BEGIN}\nversion = 3\n");
-    write_handlers(&mut out, PLUGIN_3, wanted);
-    let _ = writeln!(out, "{END}");
-    out
+/// What a configuration imports, as absolute patterns.
+pub fn imports(file: &Path, text: &str) -> Vec<PathBuf> {
+    let table: Table = strip(text).parse().unwrap_or_default();
+    let entries = table.get("imports").and_then(toml::Value::as_array);
+    // Relative ones are relative to the file.
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    entries.into_iter().flatten().filter_map(|entry| Some(folder.join(entry.as_str()?))).collect()
+}
+
+/// The folder of a pattern `FOLDER/*.toml`.
+pub fn folder_of(pattern: &Path) -> Option<&Path> {
+    let folder = pattern.parent().filter(|_| pattern.ends_with("*.toml"))?;
+    // `$` is a distribution's own, which fills it in.
+    let plain = !folder.to_string_lossy().contains(['*', '?', '[', '\\', '$', '{']);
+    plain.then_some(folder)
 }
 
 /// The folder that a configuration imports, if containerd merges what lies there (from version 3 on: before, an imported
-/// plugin table replaced the whole of the former one).
-pub fn import_folder(file: &Path, text: &str) -> Option<String> {
+/// plugin table replaced the whole of the former one) and nobody fills the file in before containerd reads it.
+pub fn import_folder(file: &Path, text: &str) -> Option<PathBuf> {
     let table: Table = strip(text).parse().ok()?;
-    if version(&table).is_none_or(|version| version < 3) {
+    if is_of_template(file) || version(&table).is_none_or(|version| version < 3) {
         return None;
     }
-    let imports = table.get("imports")?.as_array()?;
-    let folder = imports.iter().filter_map(|entry| entry.as_str()?.strip_suffix("/*.toml")).next()?;
-    // Relative ones are relative to the file.
-    Some(file.parent()?.join(folder).display().to_string())
+    imports(file, text).iter().find_map(|pattern| folder_of(pattern)).map(Path::to_owned)
 }
 
-/// Whether what containerd prints of its configuration has our handlers with that shim.
-pub fn is_in(dump: &str, shim: &Path) -> bool {
+/// Whether the name says that a distribution makes the configuration of this file.
+pub fn is_of_template(file: &Path) -> bool {
+    file.extension().is_some_and(|end| end == "tmpl")
+}
+
+/// Refuses an imported file in which somebody else has a handler of our names: containerd would merge it with ours.
+///
+/// # Errors
+/// ZC1102.
+pub fn is_free(file: &Path, text: &str) -> Result<(), ZcError> {
+    // What does not parse is for containerd to say.
+    let table: Table = strip(text).parse().unwrap_or_default();
+    PLUGINS.iter().try_for_each(|plugin| has_none(file, &table, plugin))
+}
+
+/// Whether what containerd prints of its configuration has our handlers as they were written: another file could have changed
+/// one, and without the annotations its pods would not be confined.
+pub fn is_in(dump: &str, wanted: Wanted<'_>) -> bool {
     let Ok(table) = dump.parse::<Table>() else { return false };
-    HANDLERS.iter().all(|name| {
-        PLUGINS.iter().any(|plugin| {
-            runtime(&table, plugin, name)
-                .and_then(|handler| handler.get("runtime_path"))
-                .and_then(toml::Value::as_str)
-                .is_some_and(|path| Path::new(path) == shim)
+    let as_written = |plugin| {
+        let mut text = String::new();
+        write_handlers(&mut text, plugin, wanted);
+        let ours: Table = text.parse().unwrap_or_default();
+        HANDLERS.iter().all(|name| {
+            let (Some(ours), Some(there)) = (runtime(&ours, plugin, name), runtime(&table, plugin, name)) else {
+                return false;
+            };
+            let from_image = there.get("container_annotations").and_then(toml::Value::as_array);
+            is_within(ours, there) && from_image.is_none_or(Vec::is_empty)
         })
+    };
+    PLUGINS.iter().any(|plugin| as_written(plugin))
+}
+
+/// Whether all that one table says, the other one says too.
+fn is_within(one: &Table, other: &Table) -> bool {
+    one.iter().all(|(key, value)| match (value, other.get(key)) {
+        (toml::Value::Table(one), Some(toml::Value::Table(other))) => is_within(one, other),
+        // An option that says nothing is left out of containerd's words.
+        (toml::Value::Table(one), None) => one.is_empty(),
+        (value, there) => there == Some(value),
     })
 }
 
 /// Whether a distribution makes the configuration of this file.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{")
-}
-
-/// What a template is that does not exist yet: k3s then makes its own configuration, and ours after it.
-pub fn new_template() -> String {
-    format!("{BASE_TEMPLATE}\n")
 }
 
 const PLUGIN_2: &str = "io.containerd.grpc.v1.cri";
@@ -161,17 +274,21 @@ fn plugin(file: &Path, text: &str) -> Result<&'static str, ZcError> {
             ));
         }
     };
-    for name in HANDLERS {
-        if let Some(handler) = runtime(&table, plugin, name) {
-            let kind = handler.get("runtime_type").map_or_else(|| "no runtime_type".to_owned(), ToString::to_string);
-            return Err(ZcError::new(
-                code::install::HANDLER_TAKEN,
-                format!("{} already has the runtime {name} with {kind}, not by `zerocap install`", file.display()),
-                "remove or rename that runtime, then install again",
-            ));
-        }
-    }
+    has_none(file, &table, plugin)?;
     Ok(plugin)
+}
+
+/// Refuses a configuration with a handler of our names.
+fn has_none(file: &Path, table: &Table, plugin: &str) -> Result<(), ZcError> {
+    let Some((name, handler)) = HANDLERS.iter().find_map(|name| Some((name, runtime(table, plugin, name)?))) else {
+        return Ok(());
+    };
+    let kind = handler.get("runtime_type").map_or_else(|| "no runtime_type".to_owned(), ToString::to_string);
+    Err(ZcError::new(
+        code::install::HANDLER_TAKEN,
+        format!("{} already has the runtime {name} with {kind}, not by `zerocap install`", file.display()),
+        "remove or rename that runtime, then install again",
+    ))
 }
 
 fn version(table: &Table) -> Option<i64> {
@@ -249,7 +366,7 @@ mod tests {
     }
 
     fn appended(text: &str) -> Result<String, ZcError> {
-        append(Path::new("config.toml"), text, wanted())
+        append(Path::new("config.toml"), Some(text), wanted())
     }
 
     #[test]
@@ -265,7 +382,7 @@ mod tests {
         ] {
             let with = appended(text).unwrap();
             assert_ne!(with, text);
-            assert_eq!(strip(&with), text);
+            assert_eq!(without(&with).as_deref(), Some(text));
             // Installing again changes nothing; what an administrator adds behind the block stays.
             assert_eq!(appended(&with).unwrap(), with);
             assert_eq!(strip(&format!("{with}[later]\n")), format!("{text}[later]\n"));
@@ -276,22 +393,20 @@ mod tests {
     fn every_version_gets_its_plugin() {
         for (version, plugin) in [(2, PLUGIN_2), (3, PLUGIN_3), (4, PLUGIN_3)] {
             let with = appended(&format!("version = {version}\n[plugins.'{plugin}'.containerd]\nx = 1\n")).unwrap();
-            assert!(is_in(&with, Path::new(SHIM)), "{with}");
-            assert!(!is_in(&with, Path::new("/elsewhere")), "{with}");
+            assert!(is_in(&with, wanted()), "{with}");
+            assert!(!is_in(&with, Wanted { shim: Path::new("/elsewhere"), ..wanted() }), "{with}");
         }
-        assert!(!is_in("version = 3\n", Path::new(SHIM)));
+        assert!(!is_in("version = 3\n", wanted()));
     }
 
     #[test]
     fn both_handlers_have_the_driver_of_the_node() {
-        let with = |driver| append(Path::new("config.toml"), "version = 3\n", Wanted { driver, ..wanted() }).unwrap();
+        let with =
+            |driver| append(Path::new("config.toml"), Some("version = 3\n"), Wanted { driver, ..wanted() }).unwrap();
         assert_eq!(with(Driver::Systemd).matches("    SystemdCgroup = true\n").count(), 2);
         assert!(!with(Driver::Cgroupfs).contains("SystemdCgroup"));
-        let template = append(
-            Path::new("config-v3.toml.tmpl"),
-            &new_template(),
-            Wanted { driver: Driver::OfTemplate, ..wanted() },
-        );
+        let template =
+            append(Path::new("config-v3.toml.tmpl"), None, Wanted { driver: Driver::OfTemplate, ..wanted() });
         assert_eq!(template.unwrap().matches("    SystemdCgroup = {{ .SystemdCgroup }}\n").count(), 2);
     }
 
@@ -318,7 +433,7 @@ mod tests {
     #[test]
     fn folders_that_are_imported_and_merged() {
         let file = Path::new("/etc/containerd/config.toml");
-        let folder = |text: &str| import_folder(file, text);
+        let folder = |text: &str| import_folder(file, text).map(|folder| folder.display().to_string());
         assert_eq!(
             folder("version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n").as_deref(),
             Some("/etc/containerd/conf.d")
@@ -327,6 +442,9 @@ mod tests {
         assert!(folder("version = 4\nimports = ['/etc/containerd/conf.d/*.toml']\n").is_some());
         assert_eq!(folder("version = 2\nimports = ['/etc/containerd/conf.d/*.toml']\n"), None);
         assert_eq!(folder("version = 3\nimports = ['/etc/one.toml']\n"), None);
-        assert!(drop_in(wanted()).parse::<Table>().is_ok());
+        assert_eq!(folder("version = 3\nimports = ['${SNAP_DATA}/conf.d/*.toml']\n"), None);
+        assert_eq!(folder("version = 3\nimports = ['/etc/*/*.toml', '/etc/b/*.toml']\n").as_deref(), Some("/etc/b"));
+        // k3s fills in the template, and not what it imports.
+        assert_eq!(import_folder(Path::new("config-v3.toml.tmpl"), "version = 3\nimports = ['/etc/b/*.toml']\n"), None);
     }
 }

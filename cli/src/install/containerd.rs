@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use zerocap_annotations::{ZcError, code};
 
 use super::args::Place;
+use super::block::Wanted;
 use super::file::SCRATCH;
 use super::{block, failed};
 
@@ -19,7 +20,7 @@ const WORDS: usize = 400;
 ///
 /// # Errors
 /// ZC1104.
-pub fn accepts(place: &Place, text: &str, shim: &Path) -> Result<(), ZcError> {
+pub fn accepts(place: &Place, text: &str, wanted: Wanted<'_>) -> Result<(), ZcError> {
     let folder = place.config.parent().unwrap_or(Path::new("/"));
     let mut candidate =
         tempfile::Builder::new().prefix(SCRATCH).tempfile_in(folder).map_err(|error| failed(folder, &error))?;
@@ -31,9 +32,11 @@ pub fn accepts(place: &Place, text: &str, shim: &Path) -> Result<(), ZcError> {
     match output {
         Err(error) => Err(rejected(format!("{} cannot be run: {error}", place.containerd))),
         Ok(output) if !output.status.success() => Err(rejected(format!("containerd config dump: {}", words(&output)))),
-        Ok(output) if block::is_in(&String::from_utf8_lossy(&output.stdout), shim) => Ok(()),
+        Ok(output) if block::is_in(&String::from_utf8_lossy(&output.stdout), wanted) => Ok(()),
         Ok(_) => {
-            Err(rejected("containerd config dump does not show the handlers zerocap and zerocap-platform".to_owned()))
+            let what =
+                "containerd config dump does not show the handlers zerocap and zerocap-platform as they were written";
+            Err(rejected(what.to_owned()))
         }
     }
 }

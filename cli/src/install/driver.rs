@@ -38,7 +38,7 @@ impl Driver {
             Wish::Cgroupfs => Self::Cgroupfs,
             Wish::Auto => {
                 let text = std::fs::read_to_string(&place.config).unwrap_or_default();
-                if block::is_template(&text) || place.config.extension().is_some_and(|end| end == "tmpl") {
+                if block::is_template(&text) || block::is_of_template(&place.config) {
                     return Self::OfTemplate;
                 }
                 // containerd's own reading has what it imports; where it cannot be asked, the file speaks for itself.

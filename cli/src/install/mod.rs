@@ -2,12 +2,15 @@
 
 pub mod args;
 mod block;
+mod change;
 mod containerd;
 pub mod driver;
 mod enter;
 mod file;
 mod floor;
+mod lock;
 mod pending;
+mod places;
 mod programs;
 mod record;
 mod selftest;
@@ -23,9 +26,11 @@ use zerocap_annotations::{ZcError, code};
 use crate::failure::Failure;
 use crate::out::{out, outln};
 use args::{Install, Node, Output, Place, RemoveNode, Uninstall, What, WhatToRemove};
+use block::Wanted;
+use change::Change;
 use driver::Driver;
 use enter::Kept;
-use file::{Change, Lock};
+use lock::Lock;
 use pending::Pending;
 use programs::Programs;
 use record::Record;
@@ -37,9 +42,8 @@ struct Done {
     /// The folder of the programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     programs: Option<PathBuf>,
-    /// The file that was changed; nothing if it was right already.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<PathBuf>,
+    /// The files of containerd's configuration that were changed; none if they were right already.
+    changed: Vec<PathBuf>,
     /// Whether containerd was restarted.
     restarted: bool,
     /// Whether a confined container was started to see that it is.
@@ -47,7 +51,7 @@ struct Done {
     self_test: bool,
     /// Whether the floor file was written or removed.
     floor: bool,
-    /// Versions that stay because pods run on them.
+    /// Versions that stay because pods run on them, or another containerd's configuration names them.
     kept: Vec<PathBuf>,
 }
 
@@ -82,8 +86,8 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
     let folder = programs.place(&place.prefix);
     let shim = folder.join(programs::SHIM);
     let driver = Driver::of(node.cgroup_driver, place);
-    let wanted = block::Wanted { shim: &shim, engine: &node.engine, driver };
-    let anew = || Change::to_install(&place.config, wanted);
+    let wanted = Wanted { shim: &shim, engine: &node.engine, driver };
+    let anew = || Change::to_install(&place.config, &known(place)?, wanted);
     if node.dry_run {
         out!("{}", anew().map_err(Failure::bad_input)?.diff());
         return Ok(ExitCode::SUCCESS);
@@ -92,7 +96,8 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
     floor::may_write(floor.as_deref()).map_err(Failure::refused)?;
 
     // 2. One at a time, and what is decided is decided then; programs first, since the configuration names them.
-    let _lock = Lock::take(&place.prefix).map_err(Failure::refused)?;
+    let _lock = Lock::take(&place.prefix, &place.config).map_err(Failure::refused)?;
+    sweep(place).map_err(Failure::refused)?;
     let mut change = anew().map_err(Failure::bad_input)?;
     let mut floor = floor::Change::to(floor).map_err(Failure::refused)?;
     let copied = programs.copy(&place.prefix).map_err(Failure::refused)?;
@@ -103,7 +108,7 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
         false => selftest::run(place, &folder, &node.engine, driver),
     };
     let seen = |trouble| (code::install::SELF_TEST, trouble);
-    let made = Made { change: &mut change, floor: Some(&mut floor), shim: Some(&shim) };
+    let made = Made { change: &mut change, floor: Some(&mut floor), wanted: Some(wanted) };
     let applied = apply(place, made, anew, turn, || test().map_err(seen)).map_err(Failure::refused)?;
     let restarted = applied == Applied::WithRestart;
     let note = Record::passed(&folder);
@@ -121,12 +126,12 @@ fn install_node(node: &Node) -> Result<ExitCode, Failure> {
     }
 
     // 6. Versions that nothing uses any more.
-    let kept = programs::sweep(&place.prefix, Some(&folder)).map_err(Failure::refused)?;
+    let kept = programs::sweep(&place.prefix, Some(&folder), &others(place)?).map_err(Failure::refused)?;
     tell(
         place,
         &Done {
             programs: copied.then_some(folder),
-            changed: change.is_needed().then(|| change.path().to_owned()),
+            changed: change.changed(),
             restarted,
             self_test: tested,
             floor: floor.is_needed(),
@@ -140,7 +145,9 @@ fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
     let place = &node.place;
     let turn = Turn::prepare(&place.turn).map_err(Failure::bad_input)?;
     let _view = enter_with(place, PathBuf::from("/"))?;
-    if !place.prefix.is_dir() {
+    let anew = || Change::to_uninstall(&place.config, &known(place)?);
+    // Somebody may have removed the programs alone.
+    if !place.prefix.is_dir() && !anew().map_err(Failure::bad_input)?.is_needed() {
         if node.if_installed {
             outln!("nothing is installed");
             return Ok(ExitCode::SUCCESS);
@@ -152,24 +159,24 @@ fn uninstall_node(node: &RemoveNode) -> Result<ExitCode, Failure> {
             "name the folder with --prefix",
         )));
     }
-    let lock = Lock::take(&place.prefix).map_err(Failure::refused)?;
+    let lock = Lock::take(&place.prefix, &place.config).map_err(Failure::refused)?;
+    sweep(place).map_err(Failure::refused)?;
     // Without its note a node loses its label, and gets no new pods while the last ones end.
     record::remove().map_err(Failure::refused)?;
     let left = |what| Failure::refused(ZcError::new(code::install::SELF_TEST, what, "remove that container with ctr"));
     selftest::clear(place).map_err(left)?;
     unused(place).map_err(|(code, what)| Failure::refused(ZcError::new(code, what, DRAIN)))?;
-    let anew = || Change::to_uninstall(&place.config);
     let mut change = anew().map_err(Failure::bad_input)?;
     // A pod may have started meanwhile.
-    let made = Made { change: &mut change, floor: None, shim: None };
+    let made = Made { change: &mut change, floor: None, wanted: None };
     let applied = apply(place, made, anew, turn, || unused(place)).map_err(Failure::refused)?;
     // The floor goes last: until here a pod could have started under it.
     let floor = floor::Change::to(None).map_err(Failure::refused)?;
     floor.make().map_err(Failure::refused)?;
-    let kept = programs::sweep(&place.prefix, None).map_err(Failure::refused)?;
+    let kept = programs::sweep(&place.prefix, None, &others(place)?).map_err(Failure::refused)?;
     record::forget();
     lock.remove(kept.is_empty());
-    let changed = change.is_needed().then(|| change.path().to_owned());
+    let changed = change.changed();
     let restarted = applied == Applied::WithRestart;
     tell(place, &Done { programs: None, changed, restarted, self_test: false, floor: floor.is_needed(), kept });
     Ok(ExitCode::SUCCESS)
@@ -201,8 +208,8 @@ type Trouble = (code::Code, String);
 struct Made<'a> {
     change: &'a mut Change,
     floor: Option<&'a mut floor::Change>,
-    /// The shim that containerd's reading of the configuration must show.
-    shim: Option<&'a Path>,
+    /// What containerd's reading of the configuration must show.
+    wanted: Option<Wanted<'a>>,
 }
 
 /// What was done.
@@ -223,40 +230,48 @@ fn apply(
     turn: Turn,
     test: impl Fn() -> Result<(), Trouble>,
 ) -> Result<Applied, ZcError> {
-    let Made { change, mut floor, shim } = made;
+    let Made { change, mut floor, wanted } = made;
     let restarts = change.is_needed() || Pending::is_there(&place.prefix);
     if !restarts && !floor.as_ref().is_some_and(|floor| floor.is_needed()) {
+        places::note(&place.prefix, &place.config, change.places())?;
         return Ok(Applied::Nothing);
     }
     let mine = if restarts { Some(turn.wait()?) } else { None };
     *change = anew()?;
-    Pending::resume(&place.prefix, change, floor.as_deref_mut())?;
+    Pending::resume(&place.prefix, &place.config, change, floor.as_deref_mut())?;
     let floor = floor.as_deref();
-    if let (Some(shim), Some(text)) = (shim.filter(|_| restarts), change.to_check()) {
-        containerd::accepts(place, text, shim)?;
+    if let (Some(wanted), Some(text)) = (wanted.filter(|_| restarts), change.to_check()) {
+        containerd::accepts(place, text, wanted)?;
     }
     let restart = |code| match restarts {
         true => containerd::restart(place).map_err(|trouble| (code, trouble)),
         false => Ok(()),
     };
-    let pending = Pending::begin(&place.prefix, change, floor)?;
+    let pending = Pending::begin(&place.prefix, &place.config, change, floor)?;
     // The floor holds for the first pod already.
     let written =
         floor.map_or(Ok(()), floor::Change::make).and_then(|()| if restarts { change.make() } else { Ok(()) });
+    let unwritten = written.is_err();
     let works = written
         .map_err(|error| (error.code, error.message))
         .and_then(|()| restart(code::install::ROLLED_BACK))
         .and_then(|()| test());
     let Err((code, trouble)) = works else {
+        places::note(&place.prefix, &place.config, change.places())?;
         pending.end()?;
         if let Some(mine) = mine {
             mine.end();
         }
         return Ok(if restarts { Applied::WithRestart } else { Applied::WithoutRestart });
     };
-    change.undo()?;
-    floor.map_or(Ok(()), floor::Change::undo)?;
-    let (code, what) = match restart(code::install::ROLLBACK_FAILED) {
+    let (undone, floor) = (change.undo(), floor.map_or(Ok(()), floor::Change::undo));
+    let undone = floor.and(undone).map_err(|error| {
+        ZcError::new(error.code, format!("{trouble}; undoing it: {}", error.message), "correct that, and run it again")
+    })?;
+    // A containerd that has read nothing new goes on: where a disk is full, every further try would restart it.
+    let again =
+        if unwritten && !undone && !change.is_begun() { Ok(()) } else { restart(code::install::ROLLBACK_FAILED) };
+    let (code, what) = match again {
         Ok(()) => {
             pending.end()?;
             (code, trouble)
@@ -264,6 +279,25 @@ fn apply(
         Err((code, again)) => (code, format!("{trouble}; with the former configuration: {again}")),
     };
     Err(ZcError::new(code, what, "configuration and floor are what they were; look at containerd's log"))
+}
+
+/// The files that earlier runs wrote, or began to write, for this configuration.
+fn known(place: &Place) -> Result<Vec<PathBuf>, ZcError> {
+    let mut files = places::of(&place.prefix, &place.config)?;
+    files.extend(Pending::files(&place.prefix, &place.config)?);
+    Ok(files)
+}
+
+/// Removes what a killed run was writing.
+fn sweep(place: &Place) -> Result<(), ZcError> {
+    let files = known(place)?;
+    let folders = files.iter().chain([&place.config]).filter_map(|file| file.parent()).chain([place.prefix.as_path()]);
+    folders.into_iter().try_for_each(|folder| file::sweep(folder).map_err(|error| failed(folder, &error)))
+}
+
+/// What files of other configurations say.
+fn others(place: &Place) -> Result<Vec<String>, Failure> {
+    places::of_others(&place.prefix, &place.config).map_err(Failure::refused)
 }
 
 fn tell(place: &Place, done: &Done) {
@@ -277,9 +311,11 @@ fn tell(place: &Place, done: &Done) {
     if let Some(folder) = &done.programs {
         outln!("programs: {}", folder.display());
     }
-    match &done.changed {
-        Some(file) => outln!("changed: {}", file.display()),
-        None => outln!("{} is right already", place.config.display()),
+    for file in &done.changed {
+        outln!("changed: {}", file.display());
+    }
+    if done.changed.is_empty() {
+        outln!("{} is right already", place.config.display());
     }
     if done.restarted {
         outln!("containerd was restarted and answers");
@@ -291,7 +327,7 @@ fn tell(place: &Place, done: &Done) {
         outln!("a container was started, and is confined");
     }
     for folder in &done.kept {
-        outln!("kept, since pods run on it: {}", folder.display());
+        outln!("kept, since pods run on it or another configuration names it: {}", folder.display());
     }
 }
 

@@ -12,7 +12,7 @@ use super::failed;
 
 /// The shim, by the name that containerd's documentation gives such programs.
 pub const SHIM: &str = "containerd-shim-zerocap-v2";
-/// Where they are copied to before they are complete.
+/// Where they lie before they are complete, and while they are removed.
 const SCRATCH: &str = ".new";
 /// This program.
 pub const ZEROCAP: &str = "zerocap";
@@ -80,7 +80,9 @@ impl Programs {
             // containerd's configuration, which names them, is on the disk before long: so are they.
             File::open(&scratch)?.sync_all()?;
             fs::rename(&scratch, &place)?;
-            File::open(prefix)?.sync_all()
+            File::open(prefix)?.sync_all()?;
+            // The prefix may be new as well.
+            File::open(prefix.parent().unwrap_or(Path::new("/")))?.sync_all()
         };
         copy().map_err(|error| failed(&place, &error))?;
         Ok(true)
@@ -95,11 +97,12 @@ pub fn shims(prefix: &Path) -> Result<usize, ZcError> {
     Ok(running()?.iter().filter(|program| program.starts_with(prefix) && program.ends_with(SHIM)).count())
 }
 
-/// Removes the versions below the prefix that are neither wanted nor in use; returns those that stay because pods run on them.
+/// Removes the versions below the prefix that are neither wanted, nor in use, nor named in `others`, the configurations of other
+/// containerds; returns those that stay.
 ///
 /// # Errors
 /// ZC1107.
-pub fn sweep(prefix: &Path, wanted: Option<&Path>) -> Result<Vec<PathBuf>, ZcError> {
+pub fn sweep(prefix: &Path, wanted: Option<&Path>, others: &[String]) -> Result<Vec<PathBuf>, ZcError> {
     let in_use = running()?;
     let mut kept = Vec::new();
     let scratch = prefix.join(SCRATCH);
@@ -115,10 +118,14 @@ pub fn sweep(prefix: &Path, wanted: Option<&Path>) -> Result<Vec<PathBuf>, ZcErr
         if !folder.join(SHIM).is_file() || wanted == Some(folder.as_path()) {
             continue;
         }
-        if in_use.iter().any(|program| program.starts_with(&folder)) {
+        let shim = folder.join(SHIM).display().to_string();
+        if in_use.iter().any(|program| program.starts_with(&folder)) || others.iter().any(|text| text.contains(&shim)) {
             kept.push(folder);
         } else {
-            fs::remove_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+            // Half a version would be taken for a whole one by the next run.
+            fs::rename(&folder, &scratch)
+                .and_then(|()| fs::remove_dir_all(&scratch))
+                .map_err(|error| failed(&folder, &error))?;
         }
     }
     kept.sort();

@@ -26,7 +26,7 @@ fn run_with(node: &Node, laid: &Laid, verb: &str, more: &[&str]) -> Result<Strin
         vec!["zerocap", verb, "node", "--config", &config, "--prefix", PREFIX, "--restart", &laid.restart];
     let from = node.program("zerocap").and_then(|program| program.parent().map(|folder| folder.display().to_string()));
     let from = from.unwrap_or_default();
-    if verb == "install" {
+    if verb == "install" && !more.contains(&"--from") {
         command.extend(["--from", &from]);
     }
     command.extend(more);
@@ -58,6 +58,23 @@ fn the_floor(node: &Node, laid: &Laid) -> TestResult {
     Ok(())
 }
 
+/// Another version takes the place of the one that is installed, whose block containerd reads last where it is a drop-in.
+fn the_next_version(node: &Node, laid: &Laid) -> TestResult {
+    const NEXT: &str = "/var/lib/zerocap-next";
+    let to = node.path(NEXT);
+    std::fs::create_dir_all(&to)?;
+    for name in ["containerd-shim-zerocap-v2", "zerocap-engine", "zerocap"] {
+        std::fs::copy(node.program(name).unwrap_or_default(), to.join(name))?;
+    }
+    // Bytes that no program loader looks at.
+    std::io::Write::write_all(&mut std::fs::File::options().append(true).open(to.join("zerocap-engine"))?, b"next")?;
+    let said = run_with(node, laid, "install", &["--from", NEXT])?;
+    ensure!(said.contains("programs: ") && said.contains("changed: "), "no other version: {said}");
+    let said = run(node, laid, "install")?;
+    ensure!(said.contains("changed: "), "not the former one again: {said}");
+    Ok(())
+}
+
 fn there_and_back(layout: Layout) -> TestResult {
     // A node of its own: containerd is restarted here, under the feet of whoever else uses it.
     let mut node = Node::start()?;
@@ -70,6 +87,7 @@ fn there_and_back(layout: Layout) -> TestResult {
     ensure!(node.path("/run/zerocap/installed.json").exists(), "the node has no note");
     ensure!(run(&node, &laid, "install")?.contains("is right already"), "the second run changes something");
     the_floor(&node, &laid)?;
+    the_next_version(&node, &laid)?;
     let pod = node.pod("zerocap").platform().start()?;
     let main = pod.sleeper("main")?;
     let missing = main.kernel_status()?.unconfined();
