@@ -168,6 +168,14 @@ impl Run {
         Client::connect(&self.address).await.map_err(|error| error.to_string())
     }
 
+    /// Where the shim looks for programs: a folder `bin` of this run's first.
+    fn path(&self) -> std::ffi::OsString {
+        let mut path = self.dir.join("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        path
+    }
+
     /// The shim's process id.
     pub fn shim_pid(&self) -> u32 {
         self.shim_pid
@@ -285,6 +293,7 @@ impl Run {
                 .env("NAMESPACE", NAMESPACE)
                 .env("GOMAXPROCS", "2")
                 .env("ZEROCAP_STATE", self.dir.join("state"))
+                .env("PATH", self.path())
                 .current_dir(self.bundle_of(id))
                 .stdin(fs::File::open(&input)?)
                 .stdout(Stdio::piped())

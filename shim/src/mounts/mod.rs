@@ -1,9 +1,13 @@
 //! The root file system: mounted by the shim, since containerd only says what to mount.
 
+mod aside;
+mod helper;
 mod idmap;
+mod overlay;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use containerd_shim::mount::mount_rootfs;
 use containerd_shim::protos::api::Mount;
@@ -12,10 +16,16 @@ use rustix::mount::{UnmountFlags, unmount};
 
 pub(crate) use idmap::{IdMap, VERB as HOLD_VERB, hold};
 
+use crate::reaper::Reaper;
+use aside::aside;
+
 /// More mounts than this are never stacked on one directory.
 const MAX_STACKED: usize = 128;
 
 fn mount_one(kind: &str, source: &str, options: &[String], target: &Path) -> io::Result<()> {
+    if kind == "overlay" && overlay::is_long(options) {
+        return overlay::mount(source, options, target);
+    }
     mount_rootfs(Some(kind), Some(source), options, target).map_err(io::Error::other)
 }
 
@@ -31,15 +41,23 @@ impl Rootfs {
     ///
     /// # Errors
     /// The failing mount and the reason.
-    pub fn mount(mounts: &[Mount], target: PathBuf, ids: Option<&IdMap>) -> io::Result<Self> {
+    pub async fn mount(mounts: &[Mount], target: PathBuf, ids: Option<IdMap>, reaper: &Reaper) -> io::Result<Self> {
+        let ids = ids.map(Arc::new);
         let rootfs = Self { target, kept: mounts.is_empty() };
         if !mounts.is_empty() {
             std::fs::create_dir_all(&rootfs.target)?;
         }
         for mount in mounts {
-            match ids {
-                Some(ids) => ids.mount(mount, &rootfs.target),
-                None => mount_one(&mount.type_, &mount.source, &mount.options, &rootfs.target),
+            match helper::of(&mount.type_) {
+                Some(helper) => helper::mount(helper, mount, &rootfs.target, reaper).await,
+                None => {
+                    let (mount, target, ids) = (mount.clone(), rootfs.target.clone(), ids.clone());
+                    aside(move || match ids {
+                        Some(ids) => ids.mount(&mount, &target),
+                        None => mount_one(&mount.type_, &mount.source, &mount.options, &target),
+                    })
+                    .await
+                }
             }
             .map_err(|error| {
                 io::Error::other(format!("failed to mount rootfs component: {:?}: {error}", mount.source))
@@ -62,6 +80,14 @@ impl Drop for Rootfs {
             tracing::error!(%error, "cannot undo the mounts of a container that was not created");
         }
     }
+}
+
+/// What [`unmount_all`] does, while others go on.
+///
+/// # Errors
+/// What the kernel says.
+pub async fn unmount_all_aside(target: PathBuf) -> io::Result<()> {
+    aside(move || unmount_all(&target)).await
 }
 
 /// Unmounts everything that is mounted on `target`, lazily where it is in use. Nothing mounted, and

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod descriptors;
+pub mod folder;
 pub mod idmap;
 pub mod limits;
 pub mod memory;

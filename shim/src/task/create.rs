@@ -72,7 +72,8 @@ impl Shim {
             stderr: request.stderr.clone(),
         };
         let ids = IdMap::wanted(&request.rootfs, &self.reaper).await.map_err(io_error("map the rootfs"))?;
-        let rootfs = Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS), ids.as_ref())
+        let rootfs = Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS), ids, &self.reaper)
+            .await
             .map_err(|error| TaskError::unknown(error.to_string()))?;
         let mut prepared = self
             .policies

@@ -73,7 +73,8 @@ impl Shim {
     async fn remove(&self, container: &Arc<Container>) -> TaskResult<()> {
         let init = &container.init;
         remove_from_engine(container).await?;
-        mounts::unmount_all(&container.bundle.join(bundle::ROOTFS)).map_err(io_error("unmount the rootfs"))?;
+        let rootfs = container.bundle.join(bundle::ROOTFS);
+        mounts::unmount_all_aside(rootfs).await.map_err(io_error("unmount the rootfs"))?;
         if let Some(confined) = &container.confined {
             confined.forget();
         }

@@ -20,6 +20,7 @@ scenarios! { "errors":
     both missing_engine "an engine that is not installed";
     both no_engine_at_path "an engine's path at which nothing is";
     both bad_mount "a rootfs that cannot be mounted";
+    both bad_layers "an overlay of very many layers in a folder that is not there";
     both regular_file "a FIFO that is a regular file";
     both bad_scheme "a scheme that nobody knows, then a second attempt with the same bundle";
     both newline "paths with spaces, and with newlines";
@@ -139,6 +140,15 @@ async fn bad_mount(run: &Run) -> Outcome {
     run.state("c", "").await;
     let left = run.left().into_iter().filter(|left| left.contains("mount")).collect::<Vec<_>>();
     run.note(&format!("left: {left:?}"));
+    Ok(())
+}
+
+async fn bad_layers(run: &Run) -> Outcome {
+    let layers = (0..100).map(|layer| format!("/nowhere/but/in/a/name/that/is/long/{layer}")).collect::<Vec<_>>();
+    let options = vec![format!("lowerdir={}", layers.join(":"))];
+    let overlay = Mount { type_: "overlay".into(), source: "overlay".into(), options, ..Mount::default() };
+    run.create_with(CreateTaskRequest { rootfs: vec![overlay], ..run.request("c") }).await;
+    run.state("c", "").await;
     Ok(())
 }
 

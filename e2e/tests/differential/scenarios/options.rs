@@ -16,6 +16,8 @@ scenarios! { "options":
     both engine_root "Root: where the engine keeps its state";
     both shim_cgroup "ShimCgroup and the score of the shim";
     both rootfs_mounts "a rootfs that the shim mounts, and what is left of it";
+    both rootfs_layers "a rootfs of many layers, whose paths do not fit into one mount";
+    both rootfs_helper "a rootfs in user space, which its own program mounts";
     both empty_options "no options at all";
     both criu_options "CriuPath, CriuImagePath and CriuWorkPath change nothing in an ordinary container";
 }
@@ -133,6 +135,75 @@ async fn rootfs_mounts(run: &Run) -> Outcome {
     end(run).await?;
     run.note(&format!("{} mounts", mounted(run)));
     Ok(())
+}
+
+async fn rootfs_layers(run: &Run) -> Outcome {
+    let folder = run.dir.join("a-folder-with-a-name-as-long-as-those-of-containerds-snapshotters-are");
+    let image = folder.join("0");
+    zerocap_e2e::task::spec::rootfs(&image, std::path::Path::new(&format!("{}/busybox", zerocap_e2e::task::BASE)))
+        .map_err(|e| e.to_string())?;
+    let mut layers = vec![image.display().to_string()];
+    for layer in 1..60 {
+        let path = folder.join(layer.to_string());
+        fs::create_dir_all(&path)
+            .and_then(|()| fs::write(path.join(format!("file{layer}")), ""))
+            .map_err(|e| e.to_string())?;
+        layers.push(path.display().to_string());
+    }
+    let own = ["upper", "work"].map(|name| folder.join(name));
+    own.iter().try_for_each(fs::create_dir_all).map_err(|e| e.to_string())?;
+    let [upper, work] = own.map(|path| path.display().to_string());
+    layers.reverse();
+    let options = vec![
+        "index=off".into(),
+        format!("workdir={work}"),
+        format!("upperdir={upper}"),
+        format!("lowerdir={}", layers.join(":")),
+    ];
+    let overlay = Mount { type_: "overlay".into(), source: "overlay".into(), options, ..Mount::default() };
+    let at = || fs::read_link(format!("/proc/{}/cwd", run.shim_pid()));
+    let before = at().map_err(|e| e.to_string())?;
+    run.bundle("c", &["sh", "-c", "set -- /file*; echo $# >/tmp/count; sleep 1000"], |_| {})?;
+    let request = CreateTaskRequest { rootfs: vec![overlay], ..run.request("c") };
+    run.create_with(request).await;
+    run.start_process("c", "").await;
+    let count = || fs::read_to_string(format!("{upper}/tmp/count")).unwrap_or_default();
+    zerocap_e2e::task::until("the count", || count().ends_with('\n')).await?;
+    run.note(&format!("the files of {} layers", count().trim()));
+    run.note(&format!("the shim is where it was: {}", at().is_ok_and(|now| now == before)));
+    end(run).await
+}
+
+async fn rootfs_helper(run: &Run) -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = run.dir.join("bin");
+    let asked = run.dir.join("asked");
+    let program = bin.join("mount.fuse3");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >>{}\n[ -d \"$1\" ] || {{ echo no image; exit 7; }}\nexec mount --bind \"$1\" \"$2\"\n",
+        asked.display()
+    );
+    let made = fs::create_dir_all(&bin)
+        .and_then(|()| fs::write(&program, script))
+        .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o755)));
+    made.map_err(|e| e.to_string())?;
+    let image = run.bundle_of("c").join("image");
+    zerocap_e2e::task::spec::rootfs(&image, std::path::Path::new(&format!("{}/busybox", zerocap_e2e::task::BASE)))
+        .map_err(|e| e.to_string())?;
+    let fuse = |source: &str| Mount {
+        type_: "fuse3.some-overlay".into(),
+        source: source.into(),
+        options: vec!["lowerdir=/a:/b".into(), "ro".into()],
+        ..Mount::default()
+    };
+    run.bundle("c", &["sleep", "1000"], |_| {})?;
+    for source in ["/nowhere", &image.display().to_string()] {
+        run.create_with(CreateTaskRequest { rootfs: vec![fuse(source)], ..run.request("c") }).await;
+    }
+    run.start_process("c", "").await;
+    run.note(&format!("the program was asked: {:?}", fs::read_to_string(asked)));
+    run.exec_whole("c", "e", &["true"]).await;
+    end(run).await
 }
 
 async fn empty_options(run: &Run) -> Outcome {
