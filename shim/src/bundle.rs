@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub const INIT_PID: &str = "init.pid";
 pub const ADDRESS: &str = "address";
 /// What a `delete` without a living shim must know.
 const OPTIONS: &str = "options.json";
+/// How the first process ended, once it has.
+const END: &str = "end.json";
 /// Where the root file system is mounted.
 pub const ROOTFS: &str = "rootfs";
 /// containerd's log FIFO.
@@ -76,6 +79,42 @@ impl Leftover {
 
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// How a container's first process ended, for a `delete` after a shim that was killed later than its container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// The process id it had.
+    pub pid: u32,
+    /// Exit status, or 128 plus the signal.
+    pub status: u32,
+    /// When, since 1970.
+    pub at: Duration,
+}
+
+impl End {
+    /// Writes what [`End::read`] reads: all of it or nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, bundle: &Path) -> io::Result<()> {
+        let whole = bundle.join(END);
+        let part = whole.with_extension("part");
+        fs::write(&part, serde_json::to_vec(self)?).and_then(|()| fs::rename(&part, whole))
+    }
+
+    /// The end of the container in `bundle`, if it is known.
+    #[must_use]
+    pub fn read(bundle: &Path) -> Option<Self> {
+        let end: Self = serde_json::from_slice(&fs::read(bundle.join(END)).ok()?).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(end.at).map(|_| end)
+    }
+
+    /// Forgets the end of a container that had the same bundle.
+    pub fn forget(bundle: &Path) {
+        // There is none, as a rule.
+        let _ = fs::remove_file(bundle.join(END));
     }
 }
 
@@ -187,6 +226,21 @@ mod tests {
         fs::write(bundle.path().join(OPTIONS), r#"{"version":9,"binary_name":"crun","systemd_cgroup":true,"new":[1]}"#)
             .unwrap();
         assert_eq!(Leftover::read(bundle.path()), options);
+    }
+
+    #[test]
+    fn an_end_is_read_whole_or_not_at_all() {
+        let bundle = tempfile::tempdir().unwrap();
+        assert_eq!(End::read(bundle.path()), None);
+        let end = End { pid: 7, status: 3, at: Duration::new(5, 6) };
+        end.write(bundle.path()).unwrap();
+        assert_eq!(End::read(bundle.path()), Some(end));
+        for bad in ["{\"pid\":7", r#"{"pid":7,"status":3,"at":{"secs":18446744073709551615,"nanos":0}}"#] {
+            fs::write(bundle.path().join(END), bad).unwrap();
+            assert_eq!(End::read(bundle.path()), None, "{bad}");
+        }
+        End::forget(bundle.path());
+        assert_eq!(fs::read_dir(bundle.path()).unwrap().count(), 0);
     }
 
     #[test]

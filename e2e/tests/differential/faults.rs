@@ -7,8 +7,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use containerd_shim_protos::api::{CreateTaskRequest, Mount};
-use containerd_shim_protos::protobuf::MessageField;
+use containerd_shim_protos::api::{CreateTaskRequest, DeleteResponse, Mount};
+use containerd_shim_protos::protobuf::{Message, MessageField};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use zerocap_e2e::task::{self, Run, Shim, engine_path, until};
@@ -19,8 +19,9 @@ type Outcome = Result<(), String>;
 const FIRST_USER: u32 = 100_000;
 
 /// The rows of the table.
-pub const TABLE: [(&str, Row); 5] = [
+pub const TABLE: [(&str, Row); 6] = [
     ("the_shim_is_killed", Row::Killed),
+    ("the_shim_is_killed_after_its_container", Row::KilledAfterwards),
     ("the_engine_breaks", Row::Engine),
     ("the_bundles_disk_is_full", Row::BundleFull),
     ("the_states_disk_is_full", Row::StateFull),
@@ -31,6 +32,7 @@ pub const TABLE: [(&str, Row); 5] = [
 #[derive(Clone, Copy, Debug)]
 pub enum Row {
     Killed,
+    KilledAfterwards,
     Engine,
     BundleFull,
     StateFull,
@@ -43,6 +45,7 @@ pub fn row(row: Row, shim: Shim, engine: &'static str) -> Outcome {
     runtime.block_on(async {
         match row {
             Row::Killed => killed(shim, engine).await,
+            Row::KilledAfterwards => killed_afterwards(shim, engine).await,
             Row::Engine => engine_breaks(shim, engine).await,
             Row::BundleFull => bundle_full(shim, engine).await,
             Row::StateFull => state_full(shim, engine).await,
@@ -99,6 +102,33 @@ async fn killed(shim: Shim, engine: &'static str) -> Outcome {
         let _ = fs::remove_dir_all(&run.dir);
     }
     Ok(())
+}
+
+/// kill -9 of the shim after one of its containers has ended: `delete` tells how, and that the other was killed.
+async fn killed_afterwards(shim: Shim, engine: &'static str) -> Outcome {
+    let run = Run::start(shim, engine).await?;
+    // The second one of a name, in the same bundle, is not taken for the first.
+    run.create("d", &["sh", "-c", "exit 5"]).await?;
+    run.start_process("d", "").await.ok_or_else(|| format!("d does not start: {:?}", run.last()))?;
+    run.wait("d", "").await;
+    run.delete("d", "").await;
+    let mut pids = Vec::new();
+    for (id, script) in [("c", "exit 3"), ("d", "sleep 1000")] {
+        run.create(id, &["sh", "-c", script]).await?;
+        let pid = run.start_process(id, "").await;
+        pids.push(pid.ok_or_else(|| format!("{id} does not start: {:?}", run.last()))?);
+    }
+    run.wait("c", "").await;
+    task::kill(run.shim_pid());
+    until("the shim's end", || !task::alive(run.shim_pid())).await?;
+    for (id, pid, status) in [("c", pids[0], 3), ("d", pids[1], 137)] {
+        let (answer, _) = run.call_binary(id, "delete", &run.options(|_| {}))?;
+        let answer = DeleteResponse::parse_from_bytes(&answer).map_err(|error| error.to_string())?;
+        if (answer.pid, answer.exit_status, answer.exited_at.seconds > 0) != (pid, status, true) {
+            return Err(format!("{id} had the process {pid} and ended with {status}; delete says {answer}"));
+        }
+    }
+    nothing_left(&run).await
 }
 
 /// What the shim is killed in: two containers with execs, one of them deleted again.

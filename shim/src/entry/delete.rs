@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::socket::path_of;
 use zerocap_node::state::Store;
 
-use crate::bundle::{self, Leftover};
+use crate::bundle::{self, End, Leftover};
 use crate::cgroup::Cgroup;
 use crate::confinement::remove_fence;
 use crate::engine::{self, Engine};
@@ -40,6 +40,7 @@ pub(super) fn run(flags: &Flags) -> Result<Vec<u8>> {
     sys::descriptors::close_on_exec_from(3).context("cannot protect inherited descriptors")?;
     let directory = super::bundle(flags)?;
     let pid = bundle::read_pid(&directory.join(bundle::INIT_PID)).unwrap_or(0);
+    let known = End::read(&directory);
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -50,10 +51,16 @@ pub(super) fn run(flags: &Flags) -> Result<Vec<u8>> {
     let state = Store::of_node().container(&flags.namespace, &flags.id).context("cannot name the container's state")?;
     remove_fence(&state);
     state.remove().context("cannot remove the container's state")?;
-    DeleteResponse {
+    // What the shim had not seen the end of was killed above.
+    let end = known.unwrap_or_else(|| End {
         pid: u32::try_from(pid).unwrap_or(0),
-        exit_status: KILLED,
-        exited_at: MessageField::some(timestamp(SystemTime::now())),
+        status: KILLED,
+        at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+    });
+    DeleteResponse {
+        pid: end.pid,
+        exit_status: end.status,
+        exited_at: MessageField::some(timestamp(SystemTime::UNIX_EPOCH + end.at)),
         ..DeleteResponse::default()
     }
     .write_to_bytes()

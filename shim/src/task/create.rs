@@ -16,7 +16,7 @@ use super::container::{Container, Parts};
 use super::control::engine_error;
 use super::process::{Made, Process};
 use super::restore::{Checkpoint, refusal};
-use crate::bundle::{self, Leftover};
+use crate::bundle::{self, End, Leftover};
 use crate::cgroup::Cgroup;
 use crate::confinement::{self, FloorOptions, Prepared, refused};
 use crate::engine::{Engine, EngineError, Spawn};
@@ -58,6 +58,7 @@ impl Shim {
         let start_hooks = spec.pointer("/hooks/poststart").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
         let planned = spec.pointer("/linux/cgroupsPath").and_then(Value::as_str);
         let planned = planned.and_then(|path| Cgroup::planned(&request.id, path));
+        End::forget(&bundle);
         Leftover::write(&bundle, &options).map_err(io_error("write the options"))?;
         let owner = Owner {
             container: request.id.clone(),

@@ -5,6 +5,7 @@
 //! the exit event is queued in the same step, so both agree.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use containerd_shim::protos::events::task::{TaskExit, TaskOOM};
 
@@ -12,6 +13,7 @@ use super::Shim;
 use super::container::{Busy, Container};
 use super::process::{Phase, Process};
 use super::query::time;
+use crate::bundle::End;
 use crate::cgroup::OomWatch;
 use crate::reaper::{Exit, ExitWatch};
 
@@ -33,6 +35,7 @@ impl Shim {
             if let Some(confined) = &container.confined {
                 confined.ended();
             }
+            remember_end(&container);
             shim.announce(&container, &container.init);
         });
     }
@@ -90,5 +93,15 @@ impl Shim {
             ..TaskExit::default()
         });
         process.update(|state| state.announced = true);
+    }
+}
+
+/// Leaves word of a container's end in its bundle: whoever cleans up after this shim tells it as it was.
+fn remember_end(container: &Container) {
+    let (status, at) = container.init.ended();
+    let at = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
+    let end = End { pid: container.init.wire_pid(), status, at };
+    if let Err(error) = end.write(&container.bundle) {
+        tracing::warn!(%error, container = container.id, "a clean-up without this shim will not know the exit status");
     }
 }
