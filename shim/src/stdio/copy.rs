@@ -1,8 +1,9 @@
 //! Copying between a process's streams and containerd's.
 //!
 //! A buffer exists only while there is something to copy, so an idle container costs no memory here.
-//! When a process's output ends while bytes still stand in the FIFO, the FIFO is kept open until they
-//! are read: with containerd away for a restart, closing it would throw them away.
+//! When a process's output ends while bytes still stand in the FIFO, the FIFO is kept open until they are read, or
+//! the process is deleted: with containerd away for a restart, closing it would throw them away. A reader that is
+//! there at the delete keeps them by itself, and one that is not has gone for good.
 
 use std::borrow::Borrow;
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
 
 use super::sink::Sink;
 
@@ -19,8 +21,8 @@ const CHUNK: usize = 64 * 1024;
 /// Longest pause between looks at an undrained FIFO.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 
-/// Copies a process's output until its end.
-pub(super) async fn output<S: Borrow<AsyncFd<OwnedFd>>>(from: S, mut sink: Sink) {
+/// Copies a process's output until its end, and keeps it for a late reader until the process is `deleted`.
+pub(super) async fn output<S: Borrow<AsyncFd<OwnedFd>>>(from: S, mut sink: Sink, mut deleted: watch::Receiver<bool>) {
     loop {
         let chunk = match read(from.borrow()).await {
             Ok(chunk) if chunk.is_empty() => break,
@@ -40,7 +42,10 @@ pub(super) async fn output<S: Borrow<AsyncFd<OwnedFd>>>(from: S, mut sink: Sink)
         }
     }
     if let Sink::Fifo(fifo) = &sink {
-        wait_until_read(fifo).await;
+        tokio::select! {
+            () = wait_until_read(fifo) => {}
+            _ = deleted.wait_for(|deleted| *deleted) => {}
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::Winsize;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::engine;
@@ -52,7 +53,7 @@ pub struct Request {
 /// Whose streams they are: what loggers are told, and who owns the pipes.
 #[derive(Clone, Debug, Default)]
 pub struct Owner {
-    /// Container id.
+    /// What a logger is told as its container: the id of the container, or of the exec.
     pub container: String,
     /// containerd namespace.
     pub namespace: String,
@@ -87,6 +88,8 @@ pub struct Live {
     console: Mutex<Option<Arc<AsyncFd<OwnedFd>>>>,
     input: Mutex<Option<JoinHandle<()>>>,
     outputs: Mutex<Vec<JoinHandle<()>>>,
+    /// Set when nobody may come any more to read what stands in a FIFO.
+    deleted: watch::Sender<bool>,
     logger: Mutex<Option<Logger>>,
 }
 
@@ -174,12 +177,14 @@ impl Prepared {
             }
             None => None,
         };
+        let deleted = watch::Sender::new(false);
         let mut outputs = Vec::new();
         for (reader, sink) in self.outputs {
-            outputs.push(tokio::spawn(copy::output(nonblocking(reader, Interest::READABLE)?, sink)));
+            let reader = nonblocking(reader, Interest::READABLE)?;
+            outputs.push(tokio::spawn(copy::output(reader, sink, deleted.subscribe())));
         }
         if let (Some(console), Some(sink)) = (&console, self.terminal_output) {
-            outputs.push(tokio::spawn(copy::output(console.clone(), sink)));
+            outputs.push(tokio::spawn(copy::output(console.clone(), sink, deleted.subscribe())));
         }
         let mut keep_open = None;
         let mut input = None;
@@ -198,6 +203,7 @@ impl Prepared {
             console: Mutex::new(console),
             input: Mutex::new(input),
             outputs: Mutex::new(outputs),
+            deleted,
             logger: Mutex::new(self.logger),
         })
     }
@@ -228,6 +234,7 @@ impl Live {
         if let Some(input) = take(&self.input) {
             input.abort();
         }
+        self.deleted.send_replace(true);
         let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
         let deadline = tokio::time::Instant::now() + limit;
         for mut output in outputs {

@@ -12,6 +12,15 @@ use tokio::io::unix::AsyncFd;
 
 use crate::sys::ready;
 
+/// A program that reads a process's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    /// Its path and its arguments.
+    pub(super) command: Vec<String>,
+    /// Whether it says that it is ready by a byte: what ends without one is no logger.
+    pub(super) tells: bool,
+}
+
 /// A parsed output name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -21,8 +30,8 @@ pub(super) enum Target {
     Path(PathBuf),
     /// `file://`: a file that is created if need be.
     File(PathBuf),
-    /// `binary://`: a program with its arguments that reads the streams.
-    Logger(Vec<String>),
+    /// `binary://` and `binary-v2://`: a program that reads the streams.
+    Logger(Program),
 }
 
 impl Target {
@@ -42,7 +51,7 @@ impl Target {
         match scheme {
             "fifo" => Ok(Self::Path(percent_decode(path)?.into())),
             "file" => Ok(Self::File(percent_decode(path)?.into())),
-            "binary" => {
+            "binary" | "binary-v2" => {
                 let mut command = vec![percent_decode(path)?];
                 for pair in query.split('&').filter(|pair| !pair.is_empty()) {
                     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -50,7 +59,7 @@ impl Target {
                     command.push(percent_decode(&key.replace('+', " "))?);
                     command.push(percent_decode(&value.replace('+', " "))?);
                 }
-                Ok(Self::Logger(command))
+                Ok(Self::Logger(Program { command, tells: scheme == "binary-v2" }))
             }
             other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unknown STDIO scheme {other}"))),
         }
@@ -133,10 +142,11 @@ mod tests {
         assert_eq!(Target::parse("/a b").unwrap(), Target::Path("/a b".into()));
         assert_eq!(Target::parse("fifo:///a%20b").unwrap(), Target::Path("/a b".into()));
         assert_eq!(Target::parse("file:///var/log/x").unwrap(), Target::File("/var/log/x".into()));
-        assert_eq!(
-            Target::parse("binary:///bin/log?id=a%26b&flag").unwrap(),
-            Target::Logger(vec!["/bin/log".into(), "id".into(), "a&b".into(), "flag".into(), String::new()])
-        );
+        for (scheme, tells) in [("binary", false), ("binary-v2", true)] {
+            let command = ["/bin/log", "id", "a&b", "flag", ""].map(str::to_owned).to_vec();
+            let logger = Target::Logger(Program { command, tells });
+            assert_eq!(Target::parse(&format!("{scheme}:///bin/log?id=a%26b&flag")).unwrap(), logger);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::bundle;
 use crate::confinement::{Confined, PreparedExec, Start, refused};
 use crate::engine::Spawn;
 use crate::status::{TaskError, TaskResult};
+use crate::stdio::Owner;
 use crate::{reaper, stdio, sys};
 
 const START_FAILED: &str = "OCI runtime start failed";
@@ -151,7 +152,8 @@ impl Shim {
             None => PreparedExec::plain(&exec.spec),
         };
         let spec = Spec::write(&container.bundle, &exec.exec_id, &process)?;
-        let mut io = stdio::Prepared::open(&exec.stdio, &container.owner, &self.reaper).await.map_err(streams_error)?;
+        let owner = Owner { container: exec.exec_id.clone(), ..container.owner.clone() };
+        let mut io = stdio::Prepared::open(&exec.stdio, &owner, &self.reaper).await.map_err(streams_error)?;
         let pid_file = bundle::exec_pid_file(&container.bundle, &exec.exec_id);
         let _hold = self.reaper.hold();
         let console = io.console.as_ref().map(|socket| socket.path().to_owned());

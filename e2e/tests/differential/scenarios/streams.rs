@@ -16,11 +16,13 @@ scenarios! { "streams":
     both fifos "stdin, stdout and stderr over FIFOs";
     both large_output "eight megabytes through a FIFO, every byte";
     both late_reader "a reader that comes after the program has ended";
+    both unread "output that nobody is there to read when the container is deleted";
     both vanishing_reader "a reader that goes away and comes back";
     both close_stdin "CloseIO ends the input once the last writer is gone";
     both stdin_stays_open "a writer that goes away without CloseIO does not end the input";
     both files "file:// for both streams, into a folder that does not exist yet";
     both logger "binary:// with the handshake, for a container";
+    both logger_of_exec "binary:// for an exec, and all that the program finds in its environment";
     both logger_fails "binary:// with a program that ends at once with an error";
     both logger_missing "binary:// with a program that does not exist";
     both grandchild "an exec's exit comes at once though a descendant keeps its output open";
@@ -133,6 +135,18 @@ async fn late_reader(run: &Run) -> Outcome {
     run.event("/tasks/delete", 1).await
 }
 
+async fn unread(run: &Run) -> Outcome {
+    let out = fifo(run, "out")?;
+    let reader = writer(&out)?;
+    with_streams(run, "sleep 0.3; echo unread", |request| request.stdout = out.display().to_string()).await?;
+    drop(reader);
+    run.wait("c", "").await;
+    let before = std::time::Instant::now();
+    run.delete("c", "").await;
+    run.note(&format!("it is deleted at once: {}", before.elapsed() < Duration::from_secs(5)));
+    run.event("/tasks/delete", 1).await
+}
+
 async fn vanishing_reader(run: &Run) -> Outcome {
     let out = fifo(run, "out")?;
     let first = fs::File::options().read(true).write(true).open(&out).map_err(|e| e.to_string())?;
@@ -242,6 +256,23 @@ async fn logger(run: &Run) -> Outcome {
     run.delete("c", "").await;
     run.note(&format!("the log holds {:?}", logged()));
     run.event("/tasks/delete", 1).await
+}
+
+async fn logger_of_exec(run: &Run) -> Outcome {
+    let log = run.dir.join("log");
+    let program = script(run, "logger", "tr '\\0' ' ' </proc/self/environ >>\"$2\"; exec 5>&-; cat <&3 >>\"$2\"")?;
+    run.run("c", &["sleep", "1000"]).await?;
+    let mut request = run.exec_request("c", "e", &["echo", "said"]);
+    request.stdout = format!("binary://{program}?to={}", log.display());
+    request.stderr = request.stdout.clone();
+    run.exec_with(request).await;
+    run.start_process("c", "e").await;
+    run.wait("c", "e").await;
+    let logged = || fs::read_to_string(&log).unwrap_or_default();
+    zerocap_e2e::task::until("the logger", || logged().contains("said\n")).await?;
+    run.delete("c", "e").await;
+    run.note(&format!("the log holds {:?}", logged()));
+    end(run).await
 }
 
 async fn logger_fails(run: &Run) -> Outcome {
