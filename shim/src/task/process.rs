@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) exit: Option<Exit>,
     /// Whether the exit event went out; only then does Wait return.
     pub(crate) announced: bool,
+    /// Whether it is an exec that could not be started: nobody waits for the end of what never was.
+    pub(crate) failed: bool,
 }
 
 /// A process that the engine has made.
@@ -84,7 +86,13 @@ impl Process {
             exec_id: exec_id.to_owned(),
             stdio,
             spec,
-            state: watch::Sender::new(State { phase: Phase::Created, pid: 0, exit: None, announced: false }),
+            state: watch::Sender::new(State {
+                phase: Phase::Created,
+                pid: 0,
+                exit: None,
+                announced: false,
+                failed: false,
+            }),
             live: OnceLock::new(),
             watch: OnceLock::new(),
             deleting: Mutex::new(()),
@@ -124,7 +132,7 @@ impl Process {
         let mut result = Ok(());
         self.state.send_modify(|state| match (state.phase, &state.exit) {
             (_, Some(_)) => result = Err(TaskError::unknown("cannot start a stopped process")),
-            (Phase::Created, None) => state.phase = Phase::Starting,
+            (Phase::Created, None) => (state.phase, state.failed) = (Phase::Starting, false),
             (Phase::Paused, None) if self.exec_id.is_empty() => {
                 result = Err(TaskError::unknown("cannot start a paused process"));
             }

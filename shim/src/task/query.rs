@@ -51,7 +51,7 @@ impl Shim {
 
     pub(super) async fn wait(&self, request: &WaitRequest) -> TaskResult<WaitResponse> {
         let process = self.container(&request.id)?.process(&request.exec_id)?;
-        process.when(|state| state.announced || state.phase == Phase::Deleted).await;
+        process.when(|state| state.announced || state.failed || state.phase == Phase::Deleted).await;
         let (exit_status, exited_at) = process.ended();
         Ok(WaitResponse { exit_status, exited_at: time(exited_at), ..WaitResponse::default() })
     }

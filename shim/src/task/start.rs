@@ -40,7 +40,7 @@ impl Shim {
         if let Err(error) = started {
             process.update(|state| {
                 if state.phase == Phase::Starting {
-                    state.phase = Phase::Created;
+                    (state.phase, state.failed) = (Phase::Created, !request.exec_id.is_empty());
                 }
             });
             return Err(error);

@@ -82,6 +82,7 @@ async fn missing_program(run: &Run) -> Outcome {
     run.exec("c", "e", &["/nowhere/program"]).await;
     run.start_process("c", "e").await;
     run.state("c", "e").await;
+    run.wait("c", "e").await;
     run.delete("c", "e").await;
     run.state("c", "").await;
     run.exec_whole("c", "f", &["true"]).await;
