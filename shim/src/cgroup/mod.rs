@@ -47,14 +47,16 @@ impl Cgroup {
         Self { v1: Vec::new(), unified: None, pure_v2: false }
     }
 
-    /// The groups that process `pid` is in.
+    /// The groups that a container's first process `pid` is in, without those that we are in ourselves: beside version 1
+    /// engines leave it in their own group of version 2, which is ours and may be containerd's.
     ///
     /// # Errors
     /// When /proc cannot be read.
     pub fn of(pid: i32) -> io::Result<Self> {
         let membership = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let ours = fs::read_to_string("/proc/self/cgroup")?;
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        Ok(Self::parse(&membership, &mounts))
+        Ok(Self::parse(&apart(&membership, &ours), &mounts))
     }
 
     pub(crate) fn parse(membership: &str, mountinfo: &str) -> Self {
@@ -212,6 +214,12 @@ impl Cgroup {
     }
 }
 
+/// The lines of a membership that are not in another one.
+fn apart(membership: &str, other: &str) -> String {
+    let other = other.lines().collect::<Vec<_>>();
+    membership.lines().filter(|line| !other.contains(line)).map(|line| format!("{line}\n")).collect()
+}
+
 fn collect_pids(directory: &Path, pids: &mut Vec<i32>) {
     let listed = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     pids.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
@@ -287,6 +295,17 @@ mod tests {
         assert_eq!(cgroup.processes(), Some(Path::new("/sys/fs/cgroup/pids/kubepods/a")));
         assert_eq!(cgroup.controller("cpuacct"), None, "the root is everybody's");
         assert_eq!(cgroup.unified, None);
+    }
+
+    #[test]
+    fn a_group_that_is_ours_is_no_containers_own() {
+        let ours = "8:pids:/system.slice/containerd.service\n0::/system.slice/containerd.service\n";
+        let membership = apart("8:pids:/kubepods/a\n0::/system.slice/containerd.service\n", ours);
+        let cgroup = Cgroup::parse(&membership, HYBRID);
+        assert_eq!(cgroup.unified, None);
+        assert_eq!(cgroup.processes(), Some(Path::new("/sys/fs/cgroup/pids/kubepods/a")));
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(!Cgroup::of(own).unwrap().signal_all(0), "nobody is signalled with us");
     }
 
     #[test]

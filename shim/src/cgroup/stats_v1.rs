@@ -113,15 +113,12 @@ fn memory(group: &Path) -> MemoryStat {
     }
 }
 
+/// All zeros where the kernel does not account for it.
 fn entry(group: &Path, prefix: &str) -> MessageField<MemoryEntry> {
-    let usage = group.join(format!("{prefix}.usage_in_bytes"));
-    if !usage.exists() {
-        return MessageField::none();
-    }
     let file = |name: &str| number(&group.join(format!("{prefix}.{name}")));
     MessageField::some(MemoryEntry {
         limit: file("limit_in_bytes"),
-        usage: number(&usage),
+        usage: file("usage_in_bytes"),
         max: file("max_usage_in_bytes"),
         failcnt: file("failcnt"),
         ..MemoryEntry::default()
@@ -171,9 +168,18 @@ fn entries(path: &Path) -> Vec<BlkIOEntry> {
             [_, op, value] => (op.clone(), value),
             _ => return None,
         };
-        Some(BlkIOEntry { op, major, minor, value: parse(value), ..BlkIOEntry::default() })
+        let device = block_device(major, minor);
+        Some(BlkIOEntry { op, device, major, minor, value: parse(value), ..BlkIOEntry::default() })
     };
     table(path).into_iter().filter_map(entry).collect()
+}
+
+/// Where a block device is in /dev; empty if there is none.
+fn block_device(major: u64, minor: u64) -> String {
+    let link = std::fs::read_link(format!("/sys/dev/block/{major}:{minor}")).unwrap_or_default();
+    // Folders of /dev are written so in sysfs.
+    let name = link.file_name().map(|name| name.to_string_lossy().replace('!', "/"));
+    name.map_or_else(String::new, |name| format!("/dev/{name}"))
 }
 
 fn rdma(group: &Path) -> RdmaStat {
@@ -253,9 +259,14 @@ mod tests {
         let metrics = Metrics::parse_from_bytes(&any.value).unwrap();
         assert_eq!(metrics.memory.total_inactive_file, 2);
         assert_eq!((metrics.memory.usage.usage, metrics.memory.usage.limit), (4, 5));
-        assert!(metrics.memory.swap.is_none(), "no swap accounting");
+        assert_eq!(metrics.memory.swap, MessageField::some(MemoryEntry::default()), "no swap accounting");
         assert_eq!(metrics.memory_oom_control.oom_kill, 6);
         let io = &metrics.blkio.io_serviced_recursive;
         assert_eq!((io.len(), io[0].op.as_str(), io[0].value), (1, "Read", 7));
+        let known = fs::read_dir("/sys/dev/block").unwrap().flatten().next();
+        if let Some((major, minor)) = known.and_then(|entry| super::device(entry.file_name().to_str()?)) {
+            assert!(Path::new(&block_device(major, minor)).exists(), "{major}:{minor}");
+        }
+        assert_eq!(block_device(u64::MAX, 0), "");
     }
 }
