@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::sys::wait;
+use crate::sys::{limits, wait};
 
 /// How many exits of unknown pids are remembered at most.
 const MAX_UNCLAIMED: usize = 1024;
@@ -133,11 +133,12 @@ impl Reaper {
         Hold { reaper: self.clone() }
     }
 
-    /// Starts `command` and registers the child before it can be reaped.
+    /// Starts `command` with the limits that we were started with, and registers the child before it can be reaped.
     ///
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(&self, command: &mut Command) -> io::Result<(Child, ExitWatch)> {
+        limits::descriptors_as_before_in(command);
         // Nothing reaps between these lines: reaping happens in a task of this same thread.
         let child = command.spawn()?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;

@@ -37,6 +37,7 @@ const LAST_ANSWER: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &[OsString]) -> Result<()> {
     sys::memory::one_heap();
+    sys::limits::take_all_descriptors();
     let listener =
         StdListener::from(sys::descriptors::inherited(LISTENER_FD).context("no listening socket was handed over")?);
     sys::descriptors::close_on_exec_from(3).context("cannot protect inherited descriptors")?;

@@ -15,6 +15,7 @@ scenarios! { "options":
     both io_owner "IoUid and IoGid: who owns the pipes";
     both engine_root "Root: where the engine keeps its state";
     both shim_cgroup "ShimCgroup and the score of the shim";
+    both descriptors "how many descriptors the shim may have, and how many its containers begin with";
     both rootfs_mounts "a rootfs that the shim mounts, and what is left of it";
     both rootfs_layers "a rootfs of many layers, whose paths do not fit into one mount";
     both rootfs_helper "a rootfs in user space, which its own program mounts";
@@ -114,6 +115,31 @@ async fn shim_cgroup(run: &Run) -> Outcome {
     })
     .await?;
     Ok(())
+}
+
+async fn descriptors(run: &Run) -> Outcome {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", run.shim_pid())).map_err(|e| e.to_string())?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
+    let files = files.split_whitespace().next().and_then(|soft| soft.parse::<u64>().ok());
+    run.note(&format!("the shim may have more than it began with: {}", files.is_none_or(|files| files > 1024)));
+    let out = run.dir.join("out");
+    run.bundle("c", &["sh", "-c", "ulimit -n; sleep 1000"], |_| {})?;
+    let mut request = run.request("c");
+    request.stdout = format!("file://{}", out.display());
+    request.stderr = request.stdout.clone();
+    run.create_with(request).await;
+    run.start_process("c", "").await;
+    let mut request = run.exec_request("c", "e", &["sh", "-c", "ulimit -n"]);
+    request.stdout = format!("file://{}", out.display());
+    request.stderr = request.stdout.clone();
+    let said = || fs::read_to_string(&out).unwrap_or_default();
+    zerocap_e2e::task::until("the container's limit", || said().ends_with('\n')).await?;
+    run.exec_with(request).await;
+    run.start_process("c", "e").await;
+    run.wait("c", "e").await;
+    run.delete("c", "e").await;
+    run.note(&format!("the container and an exec begin with {:?}", said()));
+    end(run).await
 }
 
 async fn rootfs_mounts(run: &Run) -> Outcome {
