@@ -59,6 +59,12 @@ pub struct Options {
     /// Where criu works at a restore. Empty: `work` in the bundle.
     #[serde(alias = "CriuWorkPath")]
     pub criu_work_path: String,
+    /// Where a task service runs already. containerd itself reads this, and asks no shim then.
+    #[serde(alias = "TaskApiAddress")]
+    pub task_api_address: String,
+    /// The version that it speaks.
+    #[serde(alias = "TaskApiVersion")]
+    pub task_api_version: u32,
     /// Name of the built-in floor: `none` or `platform`. Empty: the floor file decides.
     pub floor: String,
     /// The floor file, instead of `/etc/zerocap/floor.toml`.
@@ -149,6 +155,8 @@ impl Options {
             criu_path,
             criu_image_path: runc.criu_image_path,
             criu_work_path: runc.criu_work_path,
+            task_api_address: runc.task_api_address,
+            task_api_version: runc.task_api_version,
             ..Self::default()
         })
     }

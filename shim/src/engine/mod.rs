@@ -33,6 +33,8 @@ const DEFAULT_ROOT: &str = "/run/containerd/runc";
 /// Bound on creating a container or an exec: slow disks and cgroups take long, an engine that hangs
 /// must not take for ever.
 const LONG: Duration = Duration::from_secs(120);
+/// Bound on writing or reading all memory of a container, at the pace of a disk.
+const IMAGES: Duration = Duration::from_secs(3600);
 /// Bound on every other call.
 const SHORT: Duration = Duration::from_secs(30);
 
@@ -114,7 +116,7 @@ impl Engine {
         if self.no_new_keyring {
             args.push("--no-new-keyring".into());
         }
-        self.begin_spawn(id, args, spawn)?.complete().await.map(drop)
+        self.begin_spawn(id, args, spawn, LONG)?.complete().await.map(drop)
     }
 
     /// Begins `exec`: runs the process that the JSON file `process` describes in container `id`.
@@ -124,10 +126,16 @@ impl Engine {
     pub fn begin_exec(&self, id: &str, process: &Path, spawn: Spawn<'_>) -> Result<Running, EngineError> {
         let mut args = arguments(["exec", "--detach", "--process"]);
         args.push(process.into());
-        self.begin_spawn(id, args, spawn)
+        self.begin_spawn(id, args, spawn, LONG)
     }
 
-    fn begin_spawn(&self, id: &str, mut args: Vec<OsString>, spawn: Spawn<'_>) -> Result<Running, EngineError> {
+    fn begin_spawn(
+        &self,
+        id: &str,
+        mut args: Vec<OsString>,
+        spawn: Spawn<'_>,
+        limit: Duration,
+    ) -> Result<Running, EngineError> {
         args.push("--pid-file".into());
         args.push(spawn.pid_file.into());
         if let Some(socket) = spawn.console_socket {
@@ -146,7 +154,7 @@ impl Engine {
             stdio: spawn.stdio,
             fds: spawn.fds,
             no_core: spawn.no_core,
-            limit: LONG,
+            limit,
         })
     }
 
@@ -240,7 +248,7 @@ impl Engine {
             args.extend(["--empty-ns".into(), namespace.into()]);
         }
         args.push(id.into());
-        self.call(Call { limit: LONG, ..Call::short(bundle, args) }).await.map(drop)
+        self.call(Call { limit: IMAGES, ..Call::short(bundle, args) }).await.map(drop)
     }
 
     /// `restore`: the container exists afterwards and runs, from the checkpoint in `image`.
@@ -249,7 +257,7 @@ impl Engine {
     /// The engine's own words.
     pub async fn restore(&self, id: &str, spawn: Spawn<'_>, image: &Path, work: &Path) -> Result<(), EngineError> {
         let args = self.restore_arguments(spawn.bundle, image, work);
-        self.begin_spawn(id, args, spawn)?.complete().await.map(drop)
+        self.begin_spawn(id, args, spawn, IMAGES)?.complete().await.map(drop)
     }
 
     fn restore_arguments(&self, bundle: &Path, image: &Path, work: &Path) -> Vec<OsString> {
