@@ -10,6 +10,17 @@
 
 /* --- what a program asks for ------------------------------------------------------------------------------------ */
 
+/* Whether a socket of datagrams is connected to just that. */
+INLINE u32 is_peer(struct bpf_sock *sk, const struct addr *to, u32 port) {
+	volatile struct bpf_sock *at = sk;
+	u32 differ = (at->state ^ TCP_STATE_ESTABLISHED) | (be16(at->dst_port) ^ port);
+	if (at->family == AF_INET)
+		differ |= at->dst_ip4 ^ to->w[3];
+	else
+		differ |= (at->dst_ip6[0] ^ to->w[0]) | (at->dst_ip6[1] ^ to->w[1]) | (at->dst_ip6[2] ^ to->w[2]) | (at->dst_ip6[3] ^ to->w[3]);
+	return is_zero(differ);
+}
+
 INLINE int destination(struct bpf_sock_addr *ctx, const struct addr *to, enum hook hook) {
 	struct bpf_sock *sk = ctx->sk;
 	if (!sk)
@@ -21,6 +32,9 @@ INLINE int destination(struct bpf_sock_addr *ctx, const struct addr *to, enum ho
 	if (hook == SENDMSG && port == 0) {
 		/* A connected socket with ancillary data: the call has no address, the connect was judged. */
 		ok = known->connected;
+	} else if (hook == SENDMSG && known->connected && is_peer(sk, to, port)) {
+		/* The kernel asks at each send where an IPv6 socket is connected to an IPv4 address. What is connected outlives its permit. */
+		ok = 1;
 	} else {
 		ok = named(to, port, proto);
 		if (!ok && proto == UDP) {
@@ -123,6 +137,12 @@ INLINE u32 tcp_or_udp(u32 proto) {
 	return proto < 32 && (1u << proto & (1u << TCP | 1u << UDP));
 }
 
+/* BIG TCP: what is larger than 64 KiB has its length in a header of its own, which the kernel makes on its way out, and takes off before
+ * the wire or the receiver. No program can have it made: a datagram is smaller. */
+INLINE u32 is_jumbo(struct __sk_buff *skb, const u8 *header) {
+	return skb->len > 0xffff + 40 && header[0] == TCP && header[1] == 0 && header[2] == IPV6_TLV_JUMBO && header[3] == 4;
+}
+
 /* 0 where the header is plain: no IP options, no extension headers, no later fragment. What has them is not parsed. IPv6 first: of what
  * the verifier has seen with any address, one that begins with known zeros is a case, and it does not look again. */
 INLINE int parse(struct __sk_buff *skb, struct packet *p) {
@@ -135,6 +155,11 @@ INLINE int parse(struct __sk_buff *skb, struct packet *p) {
 		__builtin_memcpy(&p->from, h + 2, 16);
 		__builtin_memcpy(&p->to, h + 6, 16);
 		ports_at = 40;
+		u8 next[4];
+		if (p->proto == 0 && skb_load(skb, 40, next, sizeof next) == 0 && is_jumbo(skb, next)) {
+			p->proto = TCP;
+			ports_at = 48;
+		}
 	} else if (skb->protocol == be16(ETH_IPV4)) {
 		u32 h[5];
 		if (skb_load(skb, 0, h, sizeof h))
@@ -170,7 +195,9 @@ INLINE int approved_flow(struct __sk_buff *skb, const struct verdict *known) {
 			return 0;
 		return skb->ifindex == LOOPBACK_IFINDEX || h[16] != 127;
 	}
-	if (skb->protocol != be16(ETH_IPV6) || h + 40 > end || (h[6] != TCP && h[6] != UDP))
+	if (skb->protocol != be16(ETH_IPV6) || h + 40 > end)
+		return 0;
+	if (h[6] != TCP && h[6] != UDP && (h[6] != 0 || h + 44 > end || !is_jumbo(skb, h + 40)))
 		return 0;
 	const u32 *to = (const u32 *)(h + 24);
 	/* ::/64 holds ::1 and mapped addresses: the slow way looks closer. */

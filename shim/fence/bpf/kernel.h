@@ -35,8 +35,10 @@ static int (*const set_retval)(int) = (void *)187; /* 5.18 */
 #define SOCK_DGRAM 2
 #define TCP 6
 #define UDP 17
+#define TCP_STATE_ESTABLISHED 1 /* BPF_TCP_ESTABLISHED; a connected datagram socket is in it as well */
 #define TCP_STATE_CLOSE 7   /* BPF_TCP_CLOSE; an unconnected datagram socket is in it as well */
 #define TCP_STATE_LISTEN 10 /* BPF_TCP_LISTEN */
 #define LOOPBACK_IFINDEX 1  /* of every network namespace (net/core: LOOPBACK_IFINDEX) */
+#define IPV6_TLV_JUMBO 0xc2 /* linux/in6.h */
 #define ETH_IPV4 0x0800
 #define ETH_IPV6 0x86dd

@@ -98,3 +98,24 @@ for port in (40000, 40001): t("auto%d" % port, lambda: tcp("10.77.0.1", port) an
     let seen = room.attached().counters().expect("counters can be read").refused;
     assert!(seen.iter().any(|(hook, times)| *hook == Hook::PacketIn && *times >= 1), "{seen:?}");
 }
+
+/// Nobody lists datagrams, so nobody else needs to remember whom they went to.
+#[test]
+fn answers_to_watched_datagrams_come_back_to_each_of_many_sockets() {
+    let Some(room) = Room::new(&PacketRules { audit: true, ..rules(&[]) }) else { return };
+    let _servers = room.outside_serves(
+        r#"
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 53))
+print("ready", flush=True)
+while True: d, a = u.recvfrom(99); time.sleep(0.2); u.sendto(d, a)
+"#,
+    );
+    let results = room.run(
+        r#"
+all = [udp() for _ in range(8)]
+for n, s in enumerate(all): s.sendto(b"%d" % n, ("10.77.0.2", 53))
+t("answered", lambda: None if [s.recv(9) for s in all] == [b"%d" % n for n in range(8)] else "odd")
+"#,
+    );
+    expect(&results, &["answered ok"]);
+}

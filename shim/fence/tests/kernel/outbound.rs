@@ -320,3 +320,119 @@ t("other_transport", lambda: tcp("fd77::2", 53) and "reached")
     permits.forget(Transport::Tcp, Ipv4Addr::from(0x0b00_0000).into(), (443, 443)).expect("it is there");
     permits.permit(Transport::Tcp, v6, (443, 443), 0).expect("there is room again");
 }
+
+/// What is connected stays so: also where the kernel asks again at each send, as for IPv4 by a socket of IPv6 and with ancillary data.
+#[test]
+fn a_connected_socket_of_datagrams_outlives_the_permit_of_its_peer() {
+    let policy = rules(&["name udp://api.example 53", "udp 10.77.0.3 53"]);
+    let Some(room) = Room::new(&policy) else { return };
+    let _servers = room.outside_serves(SERVERS);
+    let permits = room.loaded.permits(&policy).expect("there are descriptors");
+    let (v4, v6) = ("10.77.0.2".parse().expect("an address"), "fd77::2".parse().expect("an address"));
+    for to in [v4, v6] {
+        permits.permit(Transport::Udp, to, (53, 53), 0).expect("there is room");
+    }
+    let client = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            room.run(
+                r#"
+def connected(to, domain):
+    s = udp(domain); s.connect((to, 53)); s.send(b"q"); assert s.recv(9) == b"q"; return s
+plain, six, mapped = connected("10.77.0.2", socket.AF_INET), connected("fd77::2", socket.AF_INET6), connected("::ffff:10.77.0.2", socket.AF_INET6)
+def over():
+    try: udp().sendto(b"probe", ("10.77.0.2", 53)); return False
+    except PermissionError: return True
+end = time.time() + 20
+while not over() and time.time() < end: time.sleep(0.05)
+def echo(s, *rest):
+    s.send(b"r") if not rest else s.sendmsg([b"r"], *rest)
+    while True:
+        d = s.recv(9)
+        if d == b"r": return
+def tos(level, name): return [(level, name, struct.pack("i", 0))]
+t("new", lambda: udp().sendto(b"escape-new", ("10.77.0.2", 53)) and "sent")
+t("plain", lambda: echo(plain))
+t("plain_tos", lambda: echo(plain, tos(socket.IPPROTO_IP, 1)))
+t("six", lambda: echo(six))
+t("six_class", lambda: echo(six, tos(socket.IPPROTO_IPV6, 67)))
+t("mapped", lambda: echo(mapped))
+t("mapped_elsewhere", lambda: mapped.sendto(b"escape-port", ("::ffff:10.77.0.2", 54)) and "sent")
+t("mapped_other", lambda: mapped.sendto(b"escape-other", ("::ffff:10.77.0.4", 53)) and "sent")
+t("mapped_refused", lambda: mapped.connect(("::ffff:10.77.0.4", 53)) or "connected")
+t("mapped_after_refusal", lambda: mapped.send(b"escape-refused") and "sent")
+t("mapped_again", lambda: mapped.connect(("::ffff:10.77.0.3", 53)))
+t("mapped_then", lambda: echo(mapped))
+"#,
+            )
+        });
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        for to in [v4, v6] {
+            permits.forget(Transport::Udp, to, (53, 53)).expect("it is there");
+        }
+        client.join().expect("the client ends")
+    });
+    expect(
+        &client,
+        &[
+            "new EACCES",
+            "plain ok",
+            "plain_tos ok",
+            "six ok",
+            "six_class ok",
+            "mapped ok",
+            "mapped_elsewhere EACCES",
+            "mapped_other EACCES",
+            "mapped_refused EACCES",
+            "mapped_after_refusal EACCES",
+            "mapped_again ok",
+            "mapped_then ok",
+        ],
+    );
+    let frames = room.frames();
+    assert!(!frames.iter().any(|frame| frame.windows(7).any(|window| window == b"escape-")));
+}
+
+/// BIG TCP: where a device takes more than 64 KiB at once, the kernel says so in an IPv6 header of its own.
+#[test]
+fn packets_of_more_than_64_kib_pass_in_both_directions() {
+    let Some(room) = Room::new(&rules(&["tcp fd77::2 443", "tcp 10.77.0.2 443", "listen tcp 8080"])) else { return };
+    let big = "ip link set eth0 gso_max_size 200000 gro_max_size 200000";
+    room.shell_inside(big);
+    room.shell_outside(big);
+    const SINK: &str = r#"
+def sink(f, a, port):
+    s = socket.socket(f, socket.SOCK_STREAM); s.bind((a, port)); s.listen(9)
+    while True:
+        c, _ = s.accept(); left = 32 << 20
+        while left:
+            d = c.recv(1 << 20)
+            if not d: break
+            left -= len(d)
+        c.sendall(b"all"); c.close()
+"#;
+    // How large the packets were that left: without large ones nothing is shown.
+    const SEND: &str = r#"
+WAIT = 8
+def sent():
+    words = next(line for line in open("/proc/self/net/dev") if "eth0:" in line).split(); return int(words[9]), int(words[10])
+def pour(to, port):
+    s = tcp(to, port); bytes_before, before = sent(); s.sendall(bytes(32 << 20)); assert s.recv(9) == b"all"
+    size, packets = sent(); return "large" if (size - bytes_before) / (packets - before) > 80000 else None
+"#;
+    let sinks = |four: &str, six: &str, port: u16| {
+        format!(
+            "{SINK}\nfor f, a in ((socket.AF_INET, '{four}'), (socket.AF_INET6, '{six}')): threading.Thread(target=sink, args=(f, a, {port}), daemon=True).start()\n\
+             time.sleep(0.3); print('ready', flush=True); time.sleep(1000)"
+        )
+    };
+    let _outside = room.outside_serves(&sinks("10.77.0.2", "fd77::2", 443));
+    let out = room.run(&format!(
+        "{SEND}\nt('four', lambda: pour('10.77.0.2', 443))\nt('six', lambda: pour('fd77::2', 443))"
+    ));
+    expect(&out, &["four ok", "six large"]);
+    let _inside = room.serve(&sinks("10.77.0.1", "fd77::1", 8080));
+    let back = room.outside(&format!(
+        "{SEND}\nt('four', lambda: pour('10.77.0.1', 8080))\nt('six', lambda: pour('fd77::1', 8080))"
+    ));
+    expect(&back, &["four ok", "six large"]);
+}

@@ -203,6 +203,10 @@ impl Room {
         self.inside.shell(script);
     }
 
+    pub fn shell_outside(&self, script: &str) {
+        self.outside.shell(script);
+    }
+
     /// The frames that came out of the veth since the last look.
     pub fn frames(&self) -> Vec<Vec<u8>> {
         std::thread::sleep(Duration::from_millis(30));
