@@ -250,6 +250,9 @@ fn knobs_open_what_they_say() {
     let unix = [call("socket", &[1, 1, 99])];
     let pair = [call("socketpair", &[1, 1, 0, 0])];
     let udp = [call("socket", &[2, 2, 17]), call("setsockopt", &[NO_FD, 0, 4])];
+    // SO_BROADCAST, IP_MULTICAST_ALL, IPV6_MULTICAST_HOPS and IPV6_MULTICAST_ALL: Go and Java set them on every datagram socket.
+    let of_datagrams =
+        [[1, 6], [0, 49], [41, 18], [41, 29]].map(|[level, name]| call("setsockopt", &[NO_FD, level, name]));
     let refused = |outcomes: &[Outcome]| {
         outcomes.iter().all(|o| [Outcome::Returned(EACCES), Outcome::Returned(EPERM)].contains(o))
     };
@@ -262,6 +265,10 @@ fn knobs_open_what_they_say() {
         let knob = layer(LastLayer { platform: on, ..LastLayer::default() });
         assert_eq!(refused(&under(&[knob], &udp)), on);
         assert_eq!(refused(&under(&[knob], &listening)), on);
+        let knob = layer(LastLayer { platform: true, datagrams: on, ..LastLayer::default() });
+        for option in of_datagrams {
+            assert_eq!(refused(&under(&[knob], &[option])), !on, "{option:?}");
+        }
     }
 }
 

@@ -38,11 +38,30 @@ pub fn add(suite: &mut Suite) {
         let trust = "-Djavax.net.ssl.trustStore=/srv/ca.p12 -Djavax.net.ssl.trustStorePassword=password";
         fetches(node, handler, "javac", &format!("java -Xshare:off {trust} -cp /srv Fetch URL"))
     });
+    suite.each("clients::go_datagrams", engines, |node, handler| datagrams(node, handler, "go", "/srv/ask HOST:7123"));
+    suite.each("clients::java_datagrams", engines, |node, handler| {
+        let java = "java -Xshare:off -cp /srv";
+        datagrams(
+            node,
+            handler,
+            "javac",
+            &format!("{java} Ask HOST 7123 && {java} -Djava.net.preferIPv4Stack=true Ask HOST 7123 >/tmp/out"),
+        )
+    });
+    suite.each("clients::node_datagrams", engines, |node, handler| {
+        let script = "const s = require('dgram').createSocket('udp4');
+            setTimeout(() => process.exit(1), 4000);
+            s.on('message', m => process.stdout.write(m, () => process.exit())); s.send('hello', 7123, 'HOST')";
+        datagrams(node, handler, "node", &format!("node -e \"{script}\""))
+    });
     suite.each("clients::connects_of_every_kind", &ENGINES[..2], connects_of_every_kind);
     suite.each("clients::a_flow_outlives_its_name", engines, a_flow_outlives_its_name);
     suite.each("clients::git_over_https", engines, git);
     suite.each("clients::pip_against_a_local_index", engines, pip);
 }
+
+/// Where datagrams are sent back.
+const DATAGRAMS: u16 = 7123;
 
 /// What lies on the server and in the container.
 struct Place {
@@ -80,7 +99,8 @@ fn sources() -> PathBuf {
 impl Place {
     /// `make` prepares the folder: `files` is what the server has, `srv` is mounted.
     fn new(node: &Node, make: &str) -> Result<Self, Outcome> {
-        let internet = Internet::new(node, &[], &[])?;
+        let internet = Internet::new(node, &[], &[DATAGRAMS])?;
+        internet.name("deep.er.models.test", &[internet.server()]);
         internet.name("www.names.test", &[internet.server()]);
         internet.name("other.names.test", &[internet.other()]);
         let folder = tempfile::tempdir()?;
@@ -169,6 +189,36 @@ fn fetches(node: &Node, handler: &str, needs: &str, line: &str) -> TestResult {
         let said = main.sh(&format!("{SURROUNDINGS}{}", line.replace("URL", &url)))?;
         ensure!(said.code != 0 && said.stdout.is_empty(), "{url}: {}", said.stdout);
     }
+    ensure!(!observer.saw_address(other), "something was sent to {other}");
+    Ok(())
+}
+
+/// A line in which `HOST` stands for whom a word is sent to, which comes back. The name below a domain is in no file: the program's own
+/// resolver asks for it.
+fn datagrams(node: &Node, handler: &str, needs: &str, line: &str) -> TestResult {
+    for program in [needs, "openssl", "python3"] {
+        if !there(program) {
+            return skip(format!("{program} is not on this machine"));
+        }
+    }
+    let make = match needs {
+        "go" => format!("CGO_ENABLED=0 go build -o srv/ask {}", sources().join("ask.go").display()),
+        "javac" => format!("javac -d srv {}", sources().join("Ask.java").display()),
+        _ => String::new(),
+    };
+    let place = Place::new(node, &make)?;
+    let pod = node.pod(handler).platform().dns(place.internet.nameserver(), &[]);
+    let list = format!("udp://www.names.test:{DATAGRAMS}, udp://*.models.test:{DATAGRAMS}");
+    let pod = pod.annotate("zerocap.io/egress", &list).start()?;
+    let main = place.container(node, &pod)?;
+    for host in ["www.names.test", "deep.er.models.test", &place.internet.server().to_string()] {
+        let said = main.sh(&format!("{SURROUNDINGS}{}", line.replace("HOST", host)))?;
+        ensure_eq!(said.stdout.trim(), "hello", "{host}: {}", said.stderr);
+    }
+    let observer = place.internet.observer()?;
+    let other = place.internet.other();
+    let said = main.sh(&format!("{SURROUNDINGS}{}", line.replace("HOST", &other.to_string())))?;
+    ensure!(said.code != 0 && said.stdout.is_empty(), "{other}: {}", said.stdout);
     ensure!(!observer.saw_address(other), "something was sent to {other}");
     Ok(())
 }
