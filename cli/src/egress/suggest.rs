@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use zerocap_annotations::knob::{Egress, Knob, MAX_ENTRIES};
+use zerocap_annotations::knob::{Egress, Knob, MAX_ENTRIES, ProxyPort};
 use zerocap_annotations::policy::Source;
 
 use super::names::USUAL_PORT;
@@ -58,10 +58,17 @@ fn line(view: &View, knob: Knob) -> Option<String> {
         let old = view.policy.get(&knob).and_then(|setting| Egress::read(&setting.value));
         more.retain(|entry| !old.as_ref().is_some_and(|old| has(old, entry)));
     }
+    let setting = view.policy.get(&knob);
+    if knob == Knob::Listen {
+        // Every port is listed already, or it is the one that may never be.
+        let all = setting.is_some_and(|setting| setting.value == "*");
+        let proxy = view.policy.get(&Knob::ProxyPort).map(|setting| setting.value.clone());
+        let proxy = proxy.unwrap_or_else(|| ProxyPort::default().0.to_string());
+        more.retain(|entry| !all && *entry != proxy);
+    }
     if more.is_empty() {
         return None;
     }
-    let setting = view.policy.get(&knob);
     let has = setting.map(|setting| setting.value.as_str()).filter(|value| !matches!(*value, "" | "none"));
     let key = match setting.map(|setting| &setting.source) {
         Some(Source::Annotation(key) | Source::Exception(key)) => key.clone(),
@@ -120,5 +127,37 @@ mod tests {
         // The second one is of the name already: its address was another one then.
         let all = "tcp://api.example:443,api.example:8443,evil.example:443";
         assert_eq!(lines(&view), [format!("zerocap.io/egress: \"{all}\"")]);
+    }
+
+    /// A suggestion is an annotation that is accepted.
+    #[test]
+    fn ports_that_may_not_be_listed_are_not_suggested() {
+        let mut view = example();
+        view.policy.clear();
+        let mut refusals = zerocap_node::refusals::Refusals::new(view.pod.clone(), "web".into(), false);
+        for port in [3128, 4000, 8080] {
+            let refusal = zerocap_fence::Refusal {
+                at: 0,
+                pid: None,
+                comm: Vec::new(),
+                hook: zerocap_fence::Hook::Bind,
+                address: std::net::Ipv6Addr::UNSPECIFIED,
+                port,
+                protocol: 6,
+                device: 0,
+            };
+            refusals.add(&refusal, String::new());
+        }
+        view.refusals = refusals.distinct;
+        let listen = |view: &View| line(view, Knob::Listen);
+        assert_eq!(listen(&view).as_deref(), Some("zerocap.io/listen: \"4000,8080\""));
+        let setting = |value: &str| zerocap_annotations::report::Setting {
+            value: value.into(),
+            source: Source::Annotation("zerocap.io/x".into()),
+        };
+        view.policy.insert(Knob::ProxyPort, setting("4000"));
+        assert_eq!(listen(&view).as_deref(), Some("zerocap.io/listen: \"3128,8080\""));
+        view.policy.insert(Knob::Listen, setting("*"));
+        assert_eq!(listen(&view), None);
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use zerocap_e2e::{Container, Node, TestResult, ensure, ensure_eq};
 
 use crate::fence::{HOST, echo, shim_of};
+use crate::names::{TCP, client, internet};
 use crate::{ENGINES, Suite};
 
 pub fn add(suite: &mut Suite) {
@@ -17,6 +18,7 @@ pub fn add(suite: &mut Suite) {
     suite.each("egress::watch", &ENGINES[..1], watch);
     suite.each("egress::hostile_names", &ENGINES[..1], hostile_names);
     suite.each("egress::flood", &ENGINES[..1], flood);
+    suite.each("egress::looking_up_is_no_refusal", &ENGINES[..1], looking_up_is_no_refusal);
     suite.each("egress::audit", &ENGINES, audit);
     suite.each("egress::audit_needs_the_floor", &ENGINES[..1], audit_needs_the_floor);
 }
@@ -115,6 +117,45 @@ fn counts_and_tells(node: &Node, handler: &str) -> TestResult {
 fn log_lines(node: &Node, text: &str) -> Result<Vec<String>, Failed> {
     let log = fs::read_to_string(node.dir().join("log/containerd.log"))?;
     Ok(log.lines().filter(|line| line.contains("packet fence") && line.contains(text)).map(str::to_owned).collect())
+}
+
+/// Resolvers connect sockets of datagrams to every address that they find, to put them in order, and send nothing: what works is not
+/// told as refused, and asks for no entry.
+fn looking_up_is_no_refusal(node: &Node, handler: &str) -> TestResult {
+    permit_audit(node, handler)?;
+    let internet = internet(node)?;
+    internet.name("both.models.test", &["fd00:99::1".parse()?, internet.server()]);
+    for (mode, egress) in [("enforce", format!("*.models.test:{TCP}")), ("audit", format!("*.models.test:{TCP}"))] {
+        let pod = node.pod(handler).platform().namespace("zerocap-audit").dns(internet.nameserver(), &[]);
+        let pod = pod.annotate("zerocap.io/mode", mode).annotate("zerocap.io/egress", &egress).start()?;
+        let main = pod.python("main")?;
+        let script = r#"
+def sorts(port):
+    socket.getaddrinfo("both.models.test", port); return None
+def as_others(port):
+    # musl and Go have ports of their own for it.
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((server, port))
+t("hello", lambda: hello("both.models.test", 7443))
+t("sorts", lambda: sorts(7443) or sorts(None))
+for port in (9, 65535): t("port%d" % port, lambda: as_others(port))
+"#;
+        let said = client(&main, &internet, script)?;
+        ensure!(said.starts_with("hello ok\nsorts ok\n"), "{mode}: {said}");
+        // The one that is meant comes after those that are not.
+        let meant = "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ntry: s.connect((other, 7443)); s.send(b'x')\nexcept OSError: pass";
+        client(&main, &internet, meant)?;
+        let view = told(node, &main.id, |all| !all.is_empty())?;
+        let other = format!("udp://{}:{TCP}", internet.other());
+        let all: Vec<&str> =
+            view["refusals"].as_array().into_iter().flatten().filter_map(|it| it["destination"].as_str()).collect();
+        ensure_eq!(all, [other.as_str()], "{mode}: what is told");
+        let suggested = shown(node, &[&main.id, "--suggest"])?;
+        ensure!(
+            suggested.trim().ends_with(&format!(",{other}\"")) && suggested.matches("udp://").count() == 1,
+            "{mode}: {suggested}"
+        );
+    }
+    Ok(())
 }
 
 fn watch(node: &Node, handler: &str) -> TestResult {

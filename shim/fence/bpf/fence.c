@@ -25,16 +25,16 @@ INLINE int destination(struct bpf_sock_addr *ctx, const struct addr *to, enum ho
 	struct bpf_sock *sk = ctx->sk;
 	if (!sk)
 		return refuse(EACCES);
-	u32 port = be16(ctx->user_port), proto = ctx->protocol, loopback = is_loopback(to), ok;
+	u32 port = be16(ctx->user_port), proto = ctx->protocol, loopback = is_loopback(to), ok, untold = 0;
 	struct verdict *known = storage(&sockets, sk, 0, SK_STORAGE_CREATE);
 	if (!known)
 		return refuse(EACCES);
+	/* What is connected was judged, and outlives its permit. The kernel asks all the same where ancillary data comes with a send, without an
+	 * address then, and where an IPv6 socket is connected to an IPv4 address. */
+	if (hook == SENDMSG && known->connected && (port == 0 || is_peer(sk, to, port)))
+		return 1;
 	if (hook == SENDMSG && port == 0) {
-		/* A connected socket with ancillary data: the call has no address, the connect was judged. */
-		ok = known->connected;
-	} else if (hook == SENDMSG && known->connected && is_peer(sk, to, port)) {
-		/* The kernel asks at each send where an IPv6 socket is connected to an IPv4 address. What is connected outlives its permit. */
-		ok = 1;
+		ok = 0;
 	} else {
 		ok = named(to, port, proto);
 		if (!ok && proto == UDP) {
@@ -42,17 +42,25 @@ INLINE int destination(struct bpf_sock_addr *ctx, const struct addr *to, enum ho
 			u32 local = ((volatile struct bpf_sock *)sk)->src_port;
 			ok = listens(local, UDP) && peer_known(to, port, local, PEER_ASKED_US);
 		}
-		count_destination(to, port, proto, !ok);
+		/* What is watched is told when something is sent, what is refused is counted. */
+		if (!ok && hook == CONNECT && proto == UDP)
+			untold = audits() || looks_around(to, port);
+		if (!untold)
+			count_destination(to, port, proto, !ok);
 	}
 	if (ok) {
 		count(APPROVED);
 	} else {
-		report(to, port, proto, hook, 1, 0);
+		if (!untold)
+			report(to, port, proto, hook, 1, 0);
 		ok = audits();
+		if (untold && !ok)
+			count(hook);
 	}
 	if (hook == CONNECT) {
 		known->connected = ok;
 		known->connected_loopback = loopback;
+		known->untold = untold & ok;
 	} else if (ok && port) {
 		known->sent |= loopback * SENT_LOOPBACK | (loopback ^ 1) * SENT_ELSEWHERE;
 	}
@@ -204,6 +212,16 @@ INLINE int approved_flow(struct __sk_buff *skb, const struct verdict *known) {
 	return skb->ifindex == LOOPBACK_IFINDEX || (to[0] | to[1]) != 0;
 }
 
+/* The first datagram of a connect that is only watched. */
+INLINE void tell(struct __sk_buff *skb, struct verdict *known) {
+	struct packet p = {};
+	if (parse(skb, &p))
+		return;
+	known->untold = 0;
+	count_destination(&p.to, p.to_port, UDP, 1);
+	report(&p.to, p.to_port, UDP, CONNECT, 0, 0);
+}
+
 SECTION("cgroup_skb/egress") int egress(struct __sk_buff *skb) {
 	struct bpf_sock *sk = skb->sk;
 	if (sk)
@@ -213,8 +231,11 @@ SECTION("cgroup_skb/egress") int egress(struct __sk_buff *skb) {
 	/* A socket that was approved, disconnected and listens now is a server: what it asked for does not count. */
 	if (known && at->state == TCP_STATE_LISTEN)
 		known = 0;
-	if (known && known->connected && approved_flow(skb, known))
+	if (known && known->connected && approved_flow(skb, known)) {
+		if (known->untold)
+			tell(skb, known);
 		return 1;
+	}
 	struct packet p = {};
 	u32 ok = 0;
 	if (parse(skb, &p) == 0 && sk) {

@@ -89,6 +89,13 @@ INLINE void report(const struct addr *to, u32 port, u32 proto, enum hook hook, i
 		count(LOST);
 }
 
+/* Whether a refused connect may be no more than a question to the kernel. Resolvers connect sockets of datagrams to what they have found, to
+ * put it in order by the addresses that they would have themselves (RFC 6724), and send nothing: glibc to the port that was asked for,
+ * musl to 65535, Go to 9. */
+INLINE u32 looks_around(const struct addr *to, u32 port) {
+	return port == 0 || port == 9 || port == 65535 || named(to, port, TCP);
+}
+
 /* Whether what is asked for is only watched. What came in, and what nobody asked for, is refused all the same. */
 INLINE u32 audits(void) {
 	u32 zero = 0;

@@ -38,7 +38,7 @@ struct verdict {
 	u8 connected;          /* the last connect was approved */
 	u8 connected_loopback; /* it was to a loopback address */
 	u8 sent;               /* approved datagrams: SENT_… */
-	u8 zero;
+	u8 untold;             /* the last connect is only watched, and was not told yet */
 };
 #define SENT_LOOPBACK 1
 #define SENT_ELSEWHERE 2

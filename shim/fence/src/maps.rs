@@ -104,8 +104,7 @@ impl Map {
 
 /// Whether datagrams are exchanged with others than the responder.
 fn peers(rules: &PacketRules) -> bool {
-    rules.audit
-        || rules.lists_datagrams() || rules.listen.iter().any(|(transport, ..)| *transport == Transport::Udp)
+    rules.audit || rules.lists_datagrams() || rules.listen.iter().any(|(transport, ..)| *transport == Transport::Udp)
 }
 
 /// How many counters there are: `enum hook` of bpf/maps.h.

@@ -1,5 +1,6 @@
 //! A host name as a policy or a workload writes it.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use domain::base::Name;
@@ -83,6 +84,13 @@ impl HostName {
         }
         octets.push(0);
         Name::from_octets(octets).unwrap_or_else(|_| Name::root_vec())
+    }
+}
+
+/// As text it is compared and hashed alike.
+impl Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -100,10 +100,7 @@ impl Rules {
         // From the longest domain to the shortest: the first hit leaves the workload the least.
         while let Some((_, parent)) = rest.split_once('.') {
             rest = parent;
-            let Some((found, ports)) = HostName::parse(parent).and_then(|parent| self.below.get_key_value(&parent))
-            else {
-                continue;
-            };
+            let Some((found, ports)) = self.below.get_key_value(parent) else { continue };
             grants.extend(ports);
             domain.get_or_insert_with(|| found.clone());
         }

@@ -426,9 +426,8 @@ def pour(to, port):
         )
     };
     let _outside = room.outside_serves(&sinks("10.77.0.2", "fd77::2", 443));
-    let out = room.run(&format!(
-        "{SEND}\nt('four', lambda: pour('10.77.0.2', 443))\nt('six', lambda: pour('fd77::2', 443))"
-    ));
+    let out =
+        room.run(&format!("{SEND}\nt('four', lambda: pour('10.77.0.2', 443))\nt('six', lambda: pour('fd77::2', 443))"));
     expect(&out, &["four ok", "six large"]);
     let _inside = room.serve(&sinks("10.77.0.1", "fd77::1", 8080));
     let back = room.outside(&format!(
