@@ -363,7 +363,18 @@ fn what_a_power_failure_leaves_can_start() {
     let left = unsynced.below(&stage.rig.path("etc"));
     assert!(left.is_empty(), "the configuration: {left:?}");
 
+    // Programs alone that were missing: nothing else is written then.
     let version = stage.rig.versions().remove(0);
+    fs::remove_dir_all(&version).unwrap();
+    let mut unsynced = Unsynced::default();
+    let ended = traced::run(&stage.rig.command("install"), &stage.rig.path(""), &mut |call| {
+        unsynced.see(call);
+        Act::Go
+    });
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    let left = unsynced.below(&version);
+    assert!(version.exists() && left.is_empty(), "the programs: {left:?}");
+
     let (mut unsynced, mut removed) = (Unsynced::default(), 0);
     let ended = traced::run(&stage.rig.command("uninstall"), &stage.rig.path(""), &mut |call| {
         if matches!(call, Call::Rename(from, _) if *from == version) {

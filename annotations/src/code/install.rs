@@ -3,13 +3,13 @@
 codes! {
     CONFIG_UNUSABLE = "ZC1101" {
         title: "containerd's configuration cannot be changed safely",
-        cause: "The file does not parse, has a version that this zerocap does not know, or has a place for our handlers that is not a table. It was not touched.",
+        cause: "The file does not parse, has a version that this zerocap does not know, or has a place for our handlers that is not a table; it is a link that leads nowhere; or one of the two lines around our block is missing. It was not touched.",
         cure: "Correct the file (`containerd config dump` names the line), or name another one with --config.",
         example: "/etc/containerd/config.toml line 12: invalid table header",
     }
     HANDLER_TAKEN = "ZC1102" {
         title: "handler of another runtime under our name",
-        cause: "containerd's configuration already has a runtime of that name which zerocap did not write. Replacing it would change pods that use it.",
+        cause: "containerd's configuration, or a file that it imports, already has a runtime of that name which zerocap did not write. Replacing it would change pods that use it.",
         cure: "Remove or rename that runtime, then install again.",
         example: "runtimes.zerocap has the runtime_type io.containerd.runc.v2",
     }
@@ -51,7 +51,7 @@ codes! {
     }
     INSTALLING = "ZC1109" {
         title: "another installation is at work",
-        cause: "Another zerocap holds the lock of this folder.",
+        cause: "Another zerocap holds the lock of this folder of programs, or of this configuration of containerd.",
         cure: "Wait until it has ended.",
         example: "/opt/zerocap/lock",
     }

@@ -172,6 +172,7 @@ fn workloads(cluster: &Cluster) -> TestResult {
         json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": { "selector": selector, "template": template } }),
         json!({ "apiVersion": "apps/v1", "kind": "DaemonSet", "spec": { "selector": selector, "template": template } }),
         json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "spec": { "selector": selector, "serviceName": "x", "template": template } }),
+        json!({ "apiVersion": "v1", "kind": "ReplicationController", "spec": { "selector": { "app": "x" }, "template": template } }),
         json!({ "apiVersion": "batch/v1", "kind": "Job", "spec": job_pod["spec"] }),
         json!({ "apiVersion": "batch/v1", "kind": "CronJob", "spec": { "schedule": "0 0 1 1 *", "jobTemplate": job_pod } }),
     ];
@@ -232,30 +233,41 @@ fn changed_later(cluster: &Cluster) -> TestResult {
     space.create(&restricted("pod"))?;
     let text = space.kubectl(&["annotate", "pod", "pod", "zerocap.io/listne=80"]).err().map(|e| e.to_string());
     ensure!(text.as_ref().is_some_and(|t| t.contains("ZC0101")), "admitted: {text:?}");
+    // By way of its status, which others may write.
+    let text = by_status(&space, r#"{"zerocap.io/listne": "80"}"#).err().map(|e| e.to_string());
+    ensure!(text.as_ref().is_some_and(|t| t.contains("ZC0101")), "admitted as a part of the status: {text:?}");
     Ok(())
+}
+
+/// Changes annotations of the pod `pod` by way of its status.
+fn by_status(space: &Namespace<'_>, annotations: &str) -> std::io::Result<String> {
+    let patch = format!(r#"{{"metadata": {{"annotations": {annotations}}}}}"#);
+    space.kubectl(&["patch", "pod", "pod", "--subresource=status", "--dry-run=server", "--type=merge", "-p", &patch])
 }
 
 /// A rule that came later holds for later pods: who is there loses finalizers, or it would never end, and Jobs never finish.
 fn admitted_stay(cluster: &Cluster) -> TestResult {
     let space = Namespace::new(cluster)?;
-    let mut pod = annotated(restricted("earlier"), &[]);
+    let mut pod = annotated(restricted("pod"), &[]);
     pod["metadata"]["finalizers"] = json!(["zerocap.test/kept"]);
     space.create(&pod)?;
     cluster.kubectl(&["label", "namespace", &space.name, "zerocap.io/enforce=platform"], "")?;
     space.until(std::time::Duration::from_secs(10), "the label taking effect", || {
-        Ok(space
-            .kubectl(&["annotate", "pod", "earlier", "example.com/x=1", "--overwrite", "--dry-run=server"])
-            .is_err())
+        Ok(space.kubectl(&["annotate", "pod", "pod", "zerocap.io/unix=any", "--dry-run=server"]).is_err())
     })?;
     let patch = r#"{"metadata": {"finalizers": null, "labels": {"example.com/x": "1"}}}"#;
-    let patched = space.kubectl(&["patch", "pod", "earlier", "--type=merge", "-p", patch]);
+    let patched = space.kubectl(&["patch", "pod", "pod", "--type=merge", "-p", patch]);
     ensure!(patched.is_ok(), "an update that changes nothing of ours: {patched:?}");
+    // Networks tell by annotations what they gave a pod, by its status or not.
+    let told = space.kubectl(&["annotate", "pod", "pod", "example.com/ip=10.0.0.1"]);
+    ensure!(told.is_ok(), "an annotation of somebody else: {told:?}");
+    let told = by_status(&space, r#"{"example.com/ip": "10.0.0.2"}"#);
+    ensure!(told.is_ok(), "the same as a part of the status: {told:?}");
     // An ephemeral container is a new one.
-    let debug =
-        ["debug", "earlier", "--image=zerocap.test/busybox:1", "--profile=restricted", "--image-pull-policy=Never"];
+    let debug = ["debug", "pod", "--image=zerocap.test/busybox:1", "--profile=restricted", "--image-pull-policy=Never"];
     let text = space.kubectl(&debug).err().map(|e| e.to_string()).unwrap_or_default();
     ensure!(text.contains("platform mode only"), "an ephemeral container: {text:?}");
-    space.kubectl(&["delete", "pod", "earlier", "--now"])?;
+    space.kubectl(&["delete", "pod", "pod", "--now"])?;
     Ok(())
 }
 

@@ -66,6 +66,8 @@ const EVERYTHING: &[&str] = &[
     "installer.enabled=true",
     "installer.floor=version = 1",
     "installer.maxUnavailable=2",
+    // Words of a shell, not of YAML.
+    "installer.containerd.restart=echo \"now: $(date)\" # soon; systemctl restart containerd",
     "installer.startupTaint=zerocap.io/not-ready",
     "daemon.enabled=true",
     "daemon.dashboard=true",
@@ -74,10 +76,11 @@ const EVERYTHING: &[&str] = &[
 fn clean(cluster: &Cluster, helm: Helm) -> TestResult {
     let said = cluster.helm_of(helm, &["lint", "--strict", &folder()], "")?;
     ensure!(said.contains("0 chart(s) failed"), "helm lint: {said}");
-    let said = cluster.exec(
-        &["kubectl", "apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-"],
-        &template(cluster, helm, EVERYTHING)?,
-    )?;
+    let made = template(cluster, helm, EVERYTHING)?;
+    let words = r#"- "--restart=echo \"now: $(date)\" # soon; systemctl restart containerd""#;
+    ensure!(made.contains(words), "the shell's words in the installer's pod: {made}");
+    let said = cluster
+        .exec(&["kubectl", "apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-"], &made)?;
     let errors = String::from_utf8_lossy(&said.stderr);
     ensure!(said.status.success() && !errors.contains("Warning"), "server-side dry run: {errors}");
     // Each expression of each policy was type-checked by the API server.
