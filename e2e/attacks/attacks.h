@@ -46,4 +46,4 @@ _Noreturn void unprepared(const char *call);
 
 // Every table ends with an empty entry.
 extern const struct attack egress_attacks[], protocol_attacks[], option_attacks[], privilege_attacks[], kernel_attacks[],
-    neighbour_attacks[], file_attacks[], detour_attacks[], netlink_attacks[], signal_attacks[], foreign_attacks[];
+    neighbour_attacks[], file_attacks[], detour_attacks[], netlink_attacks[], signal_attacks[], foreign_attacks[], datagram_attacks[];

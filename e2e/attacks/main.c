@@ -16,7 +16,7 @@ static const struct world *current;
 
 static const struct attack *const tables[] = {egress_attacks, detour_attacks, protocol_attacks, option_attacks, privilege_attacks,
                                               kernel_attacks, neighbour_attacks, file_attacks, netlink_attacks,
-                                              signal_attacks, foreign_attacks};
+                                              signal_attacks, foreign_attacks, datagram_attacks};
 enum { TABLES = sizeof tables / sizeof *tables, SECONDS = 6 };
 
 _Noreturn void succeeded(const char *format, ...) {

@@ -25,6 +25,7 @@ programs may raise privileges) or *root* (uid 0, all capabilities, no seccomp): 
 fn world(world: World) -> &'static str {
     match world {
         World::Network => "with a second container",
+        World::Datagrams => "with a destination for datagrams",
         World::Neighbour => "with shared processes",
         World::ReadOnly => "with `filesystem: read-only`",
         World::Lists => "with path lists",

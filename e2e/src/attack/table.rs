@@ -13,6 +13,8 @@ pub const SHARED: &str = "shared";
 pub enum World {
     /// A pod with a network and a second container; processes are private to each container.
     Network,
+    /// The same, where one destination is listed for datagrams.
+    Datagrams,
     /// A pod whose containers see each other's processes.
     Neighbour,
     /// `filesystem: read-only`.
@@ -26,6 +28,7 @@ impl World {
     fn annotations(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Network | Self::Neighbour => &[],
+            Self::Datagrams => &[("zerocap.io/egress", "udp://10.88.0.1:9")],
             Self::ReadOnly => &[("zerocap.io/filesystem", "read-only")],
             Self::Lists => &[
                 ("zerocap.io/fs-read", "/bin,/attacks,/proc,/dev,/etc,/home/folder,/data"),
@@ -47,14 +50,14 @@ impl World {
 
     /// Whether a second container offers what [`crate::attack`]'s victim does.
     pub fn has_neighbour(self) -> bool {
-        matches!(self, Self::Network | Self::Neighbour)
+        matches!(self, Self::Network | Self::Datagrams | Self::Neighbour)
     }
 
     /// The attacker's container.
     pub fn container<'p, 'n>(self, pod: &'p Pod<'n>) -> std::io::Result<ContainerBuilder<'p, 'n>> {
         let builder = pod.container("attacker").image("attacks").env("SECRET", "of init");
         Ok(match self {
-            Self::Network | Self::Neighbour => builder.mount(&pod.volume(SHARED)?, "/shared", false),
+            Self::Network | Self::Datagrams | Self::Neighbour => builder.mount(&pod.volume(SHARED)?, "/shared", false),
             Self::ReadOnly | Self::Lists => builder.mount(&pod.volume("data")?, "/data", false),
         })
     }
@@ -244,6 +247,25 @@ pub const GROUPS: &[Group] = &[
             "option_ipv6_transparent",
         ],
     ),
+    group(
+        "egress",
+        World::Datagrams,
+        Profile::Restricted,
+        &[
+            "datagram_after_listed",
+            "datagram_without_routes",
+            "datagram_second_of_two",
+            "datagram_name_on_connected",
+            "datagram_other_family_after_mapped",
+            "datagram_after_disconnect",
+            "datagram_connect_again",
+            "datagram_no_family",
+            "datagram_fragments",
+            "datagram_segments",
+            "datagram_record_route",
+        ],
+    ),
+    group("egress", World::Datagrams, Profile::Root, &["datagram_source_route"]),
     group(
         "inbound",
         World::Network,

@@ -15,7 +15,7 @@ use zerocap_e2e::{Node, Profile, node};
 /// The handlers that are tried; `runc` is the control.
 const OURS: [&str; 3] = ["zerocap-runc", "zerocap-crun", "zerocap-embedded"];
 /// Where they can be tried.
-const WORLDS: [World; 4] = [World::Network, World::Neighbour, World::ReadOnly, World::Lists];
+const WORLDS: [World; 5] = [World::Network, World::Datagrams, World::Neighbour, World::ReadOnly, World::Lists];
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
