@@ -1,5 +1,6 @@
 //! One shim, driven as containerd drives it: `start`, the task API over ttrpc, and this program as the event service.
 
+pub mod bootstrap;
 pub mod calls;
 pub mod groups;
 pub mod spec;
@@ -149,9 +150,7 @@ impl Run {
         let begin = Instant::now();
         let (answer, words) = run.call_binary("c", "start", &run.options(|_| {}))?;
         run.started_in = begin.elapsed();
-        let answer: Value =
-            serde_json::from_slice(&answer).map_err(|error| format!("start said {words:?}: {error}"))?;
-        run.address = answer["address"].as_str().unwrap_or_default().to_owned();
+        run.address = bootstrap::address(&answer).map_err(|error| format!("start said {words:?}: {error}"))?;
         run.task = run.connect().await?;
         let known = run.task.connect(soon(), &Default::default()).await.map_err(|error| error.to_string())?;
         run.shim_pid = known.shim_pid;
@@ -281,8 +280,12 @@ impl Run {
     /// Runs the shim's program with a verb; what it printed on stdout, and on stderr.
     pub fn call_binary(&self, id: &str, verb: &str, options: &Any) -> Result<(Vec<u8>, String), String> {
         let input = self.dir.join("stdin");
+        let bytes = match verb {
+            "start" => bootstrap::input(NAMESPACE, id, &self.dir, options)?,
+            _ => options.write_to_bytes().map_err(|error| error.to_string())?,
+        };
         let called = || {
-            fs::write(&input, options.write_to_bytes()?)?;
+            fs::write(&input, bytes)?;
             Command::new(self.shim.program())
                 .args(["-namespace", NAMESPACE, "-id", id, "-publish-binary", "/bin/true", "-address"])
                 .arg(self.dir.join("containerd.sock"))

@@ -90,9 +90,7 @@ async fn shim_cgroup(run: &Run) -> Outcome {
     }
     let options = run.options(|options| options.shim_cgroup = group.clone());
     let (answer, _) = run.call_binary("d", "start", &options)?;
-    let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
-    let address = answer["address"].as_str().unwrap_or_default();
-    let task = zerocap_e2e::task::client(address).await?;
+    let task = zerocap_e2e::task::client(&zerocap_e2e::task::bootstrap::address(&answer)?).await?;
     let known =
         task.connect(zerocap_e2e::task::soon(), &Default::default()).await.map_err(|error| error.to_string())?;
     let membership = fs::read_to_string(format!("/proc/{}/cgroup", known.shim_pid)).unwrap_or_default();
