@@ -80,6 +80,8 @@ impl Sink {
         match target {
             Target::Nothing | Target::Logger(_) => Ok(None),
             Target::Path(path) => Self::existing(path).map(Some),
+            // Opening one as a file would wait for its reader, and the whole pod with it.
+            Target::File(path) if is_fifo_at(path) => Self::existing(path).map(Some),
             Target::File(path) => {
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent)?;
@@ -97,7 +99,8 @@ impl Sink {
 
     fn existing(path: &Path) -> io::Result<Self> {
         let context = |error: io::Error| io::Error::new(error.kind(), format!("open {}: {error}", path.display()));
-        if !fs::metadata(path).map_err(context)?.file_type().is_fifo() {
+        fs::metadata(path).map_err(context)?;
+        if !is_fifo_at(path) {
             let file = OpenOptions::new().append(true).open(path).map_err(context)?;
             return Ok(Self::File(file));
         }
@@ -107,6 +110,10 @@ impl Sink {
         let fifo = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| context(error.into()))?;
         Ok(Self::Fifo(ready::register(fifo, Interest::WRITABLE)?))
     }
+}
+
+fn is_fifo_at(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 pub(super) fn is_fifo(fd: BorrowedFd<'_>) -> io::Result<bool> {
@@ -155,6 +162,14 @@ mod tests {
             let error = Target::parse(bad).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
         }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_fifo_that_is_called_a_file_is_one_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        assert!(matches!(Sink::open(&Target::File(path)).unwrap(), Some(Sink::Fifo(_))));
     }
 
     #[tokio::test(flavor = "current_thread")]
