@@ -1,6 +1,6 @@
 //! The shim itself: serves the task API on an inherited socket until the last container is gone.
 //!
-//! One thread. Everything that waits is a task on it; files that are read or written are small and on
+//! One thread, and one for as long as something is mounted. Everything else that waits is a task on it; files that are read or written are small and on
 //! memory file systems.
 
 use std::env;
