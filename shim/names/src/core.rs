@@ -8,6 +8,7 @@ use crate::budget::Budget;
 use crate::gate::BootTime;
 use crate::limits::Limits;
 use crate::name::HostName;
+use crate::pace::Pace;
 use crate::permits::Permits;
 use crate::rules::{Grant, Rules};
 use crate::snapshot::Blocked;
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) table: Mutex<Table>,
     pub(crate) permits: Mutex<Permits>,
     pub(crate) budget: Mutex<Budget>,
+    pub(crate) pace: Pace,
     pub(crate) blocked: Mutex<VecDeque<Blocked>>,
     pub(crate) unlisted: Mutex<Asked>,
 }

@@ -21,6 +21,7 @@ mod limits;
 mod name;
 mod names;
 mod netns;
+mod pace;
 mod permits;
 #[cfg(test)]
 #[path = "../tests/faults/policy.rs"]

@@ -25,6 +25,8 @@ pub struct Limits {
     pub remembered: usize,
     /// Bits that the workload may put into names below wildcards at once, and per minute after that.
     pub bits: (u32, u32),
+    /// Answers that the workload gets at once, and per second after that. Whoever asks faster waits.
+    pub answers: (u32, u32),
 }
 
 impl Default for Limits {
@@ -41,6 +43,7 @@ impl Default for Limits {
             negative: 30,
             remembered: 256,
             bits: (16_384, 4096),
+            answers: (5000, 5000),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::gate::{BootTime, Gate};
 use crate::limits::Limits;
 use crate::name::HostName;
 use crate::netns::Netns;
+use crate::pace::Pace;
 use crate::permits::Permits;
 use crate::refresh;
 use crate::resolv_conf::{ResolvConf, resolv_conf};
@@ -61,7 +62,7 @@ impl Names {
         let Setup { rules, resolv_conf, server_port, netns, gate, responder, limits } = setup;
         let address = responder.address();
         let permits = Permits::new(gate, rules.most_permits());
-        let budget = Budget::new(limits.bits, BootTime::now());
+        let (budget, pace) = (Budget::new(limits.bits, BootTime::now()), Pace::new(limits.answers));
         let (counters, counted) = Default::default();
         let upstream = Upstream { netns, conf: resolv_conf, port: server_port, counters, counted };
         let core = Arc::new(Core {
@@ -71,6 +72,7 @@ impl Names {
             table: Mutex::new(Table::default()),
             permits: Mutex::new(permits),
             budget: Mutex::new(budget),
+            pace,
             blocked: Mutex::default(),
             unlisted: Mutex::default(),
         });

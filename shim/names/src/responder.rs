@@ -90,6 +90,8 @@ async fn datagrams(core: Arc<Core>, socket: Arc<UdpSocket>, waiting: Arc<Semapho
         if !local(peer) {
             continue;
         }
+        // Meanwhile the kernel keeps a few more questions, and drops the rest of a flood.
+        core.pace.turn().await;
         match decide(&core, &buffer[..length], None) {
             Decision::Silent => {}
             // A full buffer means that nobody reads: the answer is dropped as a network would.
@@ -139,6 +141,7 @@ async fn connection(core: Arc<Core>, mut stream: TcpStream, waiting: Arc<Semapho
             io::Result::Ok(message)
         };
         let Ok(Ok(message)) = timeout(IDLE, read).await else { return };
+        core.pace.turn().await;
         let reply = match decide(&core, &message, Some(room)) {
             Decision::Silent => return,
             Decision::Reply(reply) => reply,

@@ -163,6 +163,24 @@ async fn bits_below_a_wildcard_have_a_bound() {
 }
 
 #[tokio::test]
+async fn answers_have_a_pace() {
+    let server = Server::new(|asked| vec![asked.addresses(60, &["192.0.2.1"])]).await;
+    let limits = Limits { answers: (10, 100), ..quick() };
+    let pod = start_with("pinned.test:443", &server, "", Guard::default(), limits).await.expect("started");
+    let begin = std::time::Instant::now();
+    for _ in 0..40 {
+        assert_eq!(pod.a("pinned.test").await.addresses, ips(&["192.0.2.1"]), "none is lost");
+    }
+    // Thirty are over what may come at once. One that is refused costs as much.
+    assert!(begin.elapsed() >= Duration::from_millis(295), "{:?}", begin.elapsed());
+    let begin = std::time::Instant::now();
+    for _ in 0..20 {
+        assert_eq!(pod.a("other.test").await.rcode, Rcode::REFUSED);
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(195), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn long_names_and_many_labels_do_not_leave() {
     let server = Server::new(|asked| vec![asked.addresses(60, &["192.0.2.1"])]).await;
     let pod = start("*.test:443", &server).await.expect("started");
