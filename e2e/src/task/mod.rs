@@ -24,6 +24,7 @@ use containerd_shim_protos::shim_async::{Client, Events, TaskClient, create_even
 use containerd_shim_protos::ttrpc::r#async::TtrpcContext;
 use containerd_shim_protos::ttrpc::asynchronous::Server;
 use containerd_shim_protos::ttrpc::{self};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use groups::Groups;
@@ -446,8 +447,13 @@ pub fn alive(pid: u32) -> bool {
 
 /// Kills a process.
 pub fn kill(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    signal(pid, Signal::KILL);
+}
+
+/// Sends a signal to a process, if it is there.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Notice {
 pub struct List {
     /// Differences between traces.
     pub difference: Vec<Allowed>,
+    /// What is different where no scenario goes.
+    pub beside: Vec<Notice>,
     /// What else is different in confined pods.
     pub confined: Vec<Notice>,
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use containerd_shim_protos::api::{CreateTaskRequest, DeleteResponse, Mount};
 use containerd_shim_protos::protobuf::{Message, MessageField};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::Signal;
 
 use zerocap_e2e::task::{self, Run, Shim, engine_path, until};
 
@@ -19,9 +20,10 @@ type Outcome = Result<(), String>;
 const FIRST_USER: u32 = 100_000;
 
 /// The rows of the table.
-pub const TABLE: [(&str, Row); 6] = [
+pub const TABLE: [(&str, Row); 7] = [
     ("the_shim_is_killed", Row::Killed),
     ("the_shim_is_killed_after_its_container", Row::KilledAfterwards),
+    ("the_shim_is_asked_to_end", Row::Asked),
     ("the_engine_breaks", Row::Engine),
     ("the_bundles_disk_is_full", Row::BundleFull),
     ("the_states_disk_is_full", Row::StateFull),
@@ -33,6 +35,7 @@ pub const TABLE: [(&str, Row); 6] = [
 pub enum Row {
     Killed,
     KilledAfterwards,
+    Asked,
     Engine,
     BundleFull,
     StateFull,
@@ -46,6 +49,7 @@ pub fn row(row: Row, shim: Shim, engine: &'static str) -> Outcome {
         match row {
             Row::Killed => killed(shim, engine).await,
             Row::KilledAfterwards => killed_afterwards(shim, engine).await,
+            Row::Asked => asked(shim, engine).await,
             Row::Engine => engine_breaks(shim, engine).await,
             Row::BundleFull => bundle_full(shim, engine).await,
             Row::StateFull => state_full(shim, engine).await,
@@ -128,6 +132,25 @@ async fn killed_afterwards(shim: Shim, engine: &'static str) -> Outcome {
             return Err(format!("{id} had the process {pid} and ended with {status}; delete says {answer}"));
         }
     }
+    nothing_left(&run).await
+}
+
+/// SIGTERM and SIGINT: the shim stays while a container lives, and ends, with nothing left, when none does.
+async fn asked(shim: Shim, engine: &'static str) -> Outcome {
+    let run = Run::start(shim, engine).await?;
+    run.run("c", &["sleep", "1000"]).await?;
+    for signal in [Signal::TERM, Signal::INT, Signal::TERM] {
+        task::signal(run.shim_pid(), signal);
+        run.exec_quietly("c", "e", &["true"]).await?;
+        if !task::alive(run.shim_pid()) || run.processes().is_empty() {
+            return Err(format!("{signal:?} ends what lives: {:?}", run.last()));
+        }
+    }
+    run.kill("c", "", 9).await;
+    run.wait("c", "").await;
+    run.delete("c", "").await;
+    task::signal(run.shim_pid(), Signal::TERM);
+    until("the shim's end", || !task::alive(run.shim_pid())).await?;
     nothing_left(&run).await
 }
 

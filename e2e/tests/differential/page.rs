@@ -27,6 +27,10 @@ fn render(scenarios: &[Scenario], list: &List) -> String {
     for (number, one) in (1..).zip(&list.difference) {
         let _ = write!(page, "\n{number}. **{}** {}\n", text(&one.notice), text(&one.reason));
     }
+    page.push_str("\n## Beside the task API\n\n");
+    for one in &list.beside {
+        let _ = writeln!(page, "* **{}** {}", text(&one.notice), text(&one.reason));
+    }
     page.push_str(
         "\n## What operators notice in confined pods\n\n\
          They follow from the confinement, not from the task API; a pod without any zerocap knob shows none of them.\n\n",
