@@ -1,10 +1,12 @@
 //! What people and Kubernetes do with pods every day, with a pod in platform mode: each of it works as with any other.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use zerocap_e2e::cluster::Cluster;
 use zerocap_e2e::process::Status;
@@ -47,6 +49,7 @@ fn start(space: &Namespace<'_>, arguments: &[&str]) -> io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .process_group(0)
         .spawn()
 }
 
@@ -72,8 +75,10 @@ fn read_until(child: &mut Child, wanted: &str) -> io::Result<String> {
     Ok(text)
 }
 
+/// Ends a command of [`start`], and the kubectl that its shells have started.
 fn stop(mut child: Child) -> io::Result<()> {
-    child.kill()?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no pid"))?;
+    kill_process_group(group, Signal::KILL)?;
     child.wait().map(drop)
 }
 
