@@ -14,7 +14,7 @@ use zerocap_e2e::task::{self, BASE, Run, Shim};
 
 const ENGINES: [&str; 2] = ["runc", "crun"];
 /// How often a scenario is run before a difference counts.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 8;
 
 /// Runs what `arguments` select.
 pub fn run(arguments: &Arguments) -> ExitCode {
