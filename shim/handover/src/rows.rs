@@ -26,8 +26,8 @@ pub fn rows(verified: &Verified, expect: &Expect) -> Vec<Row> {
         let descriptors = descriptors.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
         rows.push(row("descriptors", "stdio and the hand-over".to_owned(), descriptors));
     }
-    if expect.no_core {
-        rows.push(row("core limit", CORE_LIMIT.to_string(), CORE_LIMIT.to_string()));
+    if let Some([soft, hard]) = verified.core_limit {
+        rows.push(row("core limit", format!("{CORE_LIMIT} of {CORE_LIMIT}"), format!("{soft} of {hard}")));
     }
     rows.push(row("cgroup", "one".to_owned(), cgroups(&verified.cgroup)));
     let expected = if expect.landlock { "a domain".to_owned() } else { any() };

@@ -63,6 +63,8 @@ pub struct Verified {
     pub uid: u32,
     /// Open descriptors, the hand-over's included; absent if they could not be [seen](Sight).
     pub descriptors: Option<Vec<i32>>,
+    /// The core limit in bytes, soft and hard; absent if none was asked for.
+    pub core_limit: Option<[u64; 2]>,
     /// The lines of /proc/PID/cgroup.
     pub cgroup: Vec<String>,
     /// The launcher entered a Landlock domain.
@@ -145,9 +147,10 @@ pub(super) fn parked(
     if cgroup.is_empty() {
         return Err(refuse(code::CGROUP, "the parked process is in no cgroup"));
     }
-    if expect.no_core {
-        no_core(kernel::core_limit(pid).map_err(unreadable("the core limit"))?)?;
-    }
+    let core_limit = match expect.no_core {
+        true => Some(no_core(kernel::core_limit(pid).map_err(unreadable("the core limit"))?)?),
+        false => None,
+    };
     for (kind, own) in [("pid", expect.own_pid_ns), ("ipc", expect.own_ipc_ns)] {
         if own {
             namespace(pid, kind, around.sandbox)?;
@@ -162,6 +165,7 @@ pub(super) fn parked(
         seccomp_filters,
         uid,
         descriptors,
+        core_limit,
         cgroup,
         landlock: ready.landlock,
         connect_refused: (ready.connect != Connect::NotTried).then_some(true),
@@ -170,9 +174,9 @@ pub(super) fn parked(
 }
 
 /// Soft and hard, the limit is the one that keeps cores from files and handlers alike.
-fn no_core(limit: [Option<u64>; 2]) -> Result<(), ZcError> {
-    if limit == [Some(CORE_LIMIT); 2] {
-        return Ok(());
+fn no_core(limit: [Option<u64>; 2]) -> Result<[u64; 2], ZcError> {
+    if let [Some(soft @ CORE_LIMIT), Some(hard @ CORE_LIMIT)] = limit {
+        return Ok([soft, hard]);
     }
     let [soft, hard] = limit.map(|bytes| bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string()));
     Err(refuse(
