@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::node::repository;
@@ -49,6 +50,7 @@ impl Helm {
 #[derive(Debug)]
 pub struct Cluster {
     supervised: Supervised,
+    applies: Mutex<()>,
 }
 
 fn script() -> PathBuf {
@@ -73,7 +75,8 @@ pub fn build() -> io::Result<()> {
 impl Cluster {
     /// Starts a cluster in a folder of its own below the temporary directory.
     pub fn start() -> io::Result<Self> {
-        Ok(Self { supervised: Supervised::start(script(), "cluster", "cluster-ready", START_LIMIT)? })
+        let supervised = Supervised::start(script(), "cluster", "cluster-ready", START_LIMIT)?;
+        Ok(Self { supervised, applies: Mutex::default() })
     }
 
     /// Runs a command beside the API server, with `input` on its standard input.
@@ -95,6 +98,12 @@ impl Cluster {
     /// `kubectl`; its standard output, or its standard error as the error.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> io::Result<String> {
         said(self.exec(&[&["kubectl"], arguments].concat(), input)?)
+    }
+
+    /// Applies objects. One after the other: kubectl looks first and then creates, so two that want the same object would meet.
+    pub fn apply(&self, objects: &str) -> io::Result<()> {
+        let _turn = self.applies.lock();
+        self.kubectl(&["apply", "-f", "-"], objects).map(drop)
     }
 
     /// `helm` of version 4, likewise.

@@ -188,7 +188,7 @@ fn set_class(cluster: &Cluster) -> TestResult {
     let mutating: Vec<&str> =
         rendered.split("\n---\n").filter(|part| part.contains("kind: MutatingAdmissionPolicy")).collect();
     ensure!(mutating.len() == 2, "{} objects, not a policy and its binding", mutating.len());
-    cluster.kubectl(&["apply", "-f", "-"], &mutating.join("\n---\n"))?;
+    cluster.apply(&mutating.join("\n---\n"))?;
     let mut pod = crate::manifest::restricted("pod");
     pod["spec"]["runtimeClassName"] = serde_json::json!(null);
     let space = crate::manifest::Namespace::new(cluster)?;

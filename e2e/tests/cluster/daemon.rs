@@ -48,7 +48,7 @@ fn rights(cluster: &Cluster) -> io::Result<()> {
     arguments.extend(["--set", "daemon.enabled=true", "--set", image, "--set", &listen]);
     arguments.extend(parts.iter().map(String::as_str));
     let objects = cluster.helm(&arguments)?;
-    cluster.kubectl(&["apply", "-f", "-"], &objects)?;
+    cluster.apply(&objects)?;
     // kubectl reads before it patches, which the daemon does not. For that alone the tests give the account more.
     let reader = ["create", "clusterrole", "test-reader", "--verb=get", "--resource=pods/status,nodes"];
     cluster.kubectl(&reader, "")?;
@@ -291,7 +291,7 @@ fn labels(cluster: &Cluster, name: &str) -> io::Result<Value> {
 /// A Node that nothing stands behind.
 pub fn other(cluster: &Cluster, name: &str) -> io::Result<()> {
     let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name } });
-    cluster.kubectl(&["apply", "-f", "-"], &node.to_string()).map(drop)
+    cluster.apply(&node.to_string())
 }
 
 fn node_labels(cluster: &Cluster) -> TestResult {

@@ -43,7 +43,7 @@ pub fn volume(cluster: &Cluster, name: &str) -> std::io::Result<()> {
             "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [here] }] } },
         },
     });
-    cluster.kubectl(&["apply", "-f", "-"], &volume.to_string()).map(drop)
+    cluster.apply(&volume.to_string())
 }
 
 /// Until everything runs that is meant to, and what is meant to end has ended.

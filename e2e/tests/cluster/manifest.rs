@@ -32,7 +32,7 @@ impl<'c> Namespace<'c> {
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": { "name": name, "labels": labels, "annotations": annotations },
         });
-        cluster.kubectl(&["apply", "-f", "-"], &namespace.to_string())?;
+        cluster.apply(&namespace.to_string())?;
         // Without its account the API server admits no pod.
         let this = Self { cluster, name, made: true };
         this.until(Duration::from_secs(30), "the default service account", || {

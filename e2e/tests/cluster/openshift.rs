@@ -1,6 +1,7 @@
 //! OpenShift's restricted-v2 and restricted-v3, enforced by policies of the same content (`e2e/openshift/`): our examples are admitted with
 //! the ids that OpenShift would give them, and run; what the constraints forbid is refused.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -24,8 +25,7 @@ const UID: u64 = 1_000_620_000;
 /// A project: a namespace with the ids that OpenShift hands out.
 fn project<'c>(cluster: &'c Cluster, scc: &str, standard: &str) -> std::io::Result<Namespace<'c>> {
     for file in ["fill", "restricted-v2", "restricted-v3"] {
-        let path = node::repository().join(format!("e2e/openshift/{file}.yaml")).display().to_string();
-        cluster.kubectl(&["apply", "-f", &path], "")?;
+        cluster.apply(&fs::read_to_string(node::repository().join(format!("e2e/openshift/{file}.yaml")))?)?;
     }
     let space = Namespace::with(
         cluster,

@@ -36,7 +36,7 @@ fn rights(cluster: &Cluster) -> io::Result<()> {
     let objects = cluster.helm(&[&arguments[..], &["--show-only", "templates/installer/turns.yaml"]].concat())?;
     // Made anew: a Lease of an earlier test may be held.
     cluster.kubectl(&["delete", "--ignore-not-found", "-f", "-"], &objects)?;
-    cluster.kubectl(&["apply", "-f", "-"], &objects)?;
+    cluster.apply(&objects)?;
     // A policy takes a moment to bite.
     thread::sleep(Duration::from_secs(2));
     Ok(())
