@@ -2,7 +2,7 @@
 //! runtimes taking turns within every round, so that a slower minute of the machine hits all of them.
 //!
 //! usage: bench [ROUNDS]        prints a Markdown table; `make bench` writes it to docs/bench.md
-//!        bench kubernetes ROUNDS   that part alone
+//!        bench traffic|kubernetes ROUNDS   that part alone
 
 mod alone;
 mod kubernetes;
@@ -54,32 +54,26 @@ type Sample = [f64; FIGURES.len()];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|word| word == traffic::CLIENT) {
-        return told(traffic::client(&arguments[1..]));
-    }
-    if arguments.first().is_some_and(|word| word == names::CLIENT) {
-        return told(names::client(&arguments[1..]));
-    }
-    if let [word, rounds] = &arguments[..]
-        && word == alone::INSIDE
-    {
-        return told(rounds.parse().map_err(Into::into).and_then(alone::inside));
-    }
-    if let [word, rounds] = &arguments[..]
-        && word == kubernetes::ALONE
-    {
-        return told(rounds.parse().map_err(Into::into).and_then(kubernetes::run));
-    }
-    let rounds = arguments.first().map_or(Ok(ROUNDS), |n| n.parse());
-    let Ok(rounds) = rounds else {
-        eprintln!("usage: bench [ROUNDS]");
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (part, rounds): (fn(usize) -> _, _) = match words[..] {
+        [] => (measure, Some(ROUNDS)),
+        [traffic::CLIENT, ..] => return told(traffic::client(&arguments[1..])),
+        [names::CLIENT, ..] => return told(names::client(&arguments[1..])),
+        [alone::INSIDE, rounds] => return told(rounds.parse().map_err(Into::into).and_then(alone::inside)),
+        [kubernetes::ALONE, rounds] => (kubernetes::run, rounds.parse().ok()),
+        [traffic::ALONE, rounds] => (traffic::run_alone, rounds.parse().ok()),
+        [rounds] => (measure, rounds.parse().ok()),
+        _ => (measure, None),
+    };
+    let Some(rounds) = rounds else {
+        eprintln!("usage: bench [[traffic|kubernetes] ROUNDS]");
         return ExitCode::from(2);
     };
     if let Some(reason) = obstacle() {
         eprintln!("bench: cannot run here: {reason}");
         return ExitCode::FAILURE;
     }
-    told(measure(rounds))
+    told(part(rounds))
 }
 
 fn told(end: Result<(), Box<dyn Error>>) -> ExitCode {

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_setaffinity};
 use zerocap_e2e::{Container, Node, netns};
 
 use super::{column, percentile};
@@ -19,7 +20,12 @@ const HOST: &str = "10.88.0.1";
 /// Of each, per round and pod.
 const CONNECTS: usize = 400;
 const TRIPS: usize = 4000;
-const STREAM: usize = 64 << 20;
+const STREAM: usize = 256 << 20;
+/// Where the two ends of the stream run. Left to the scheduler they share a processor or do not, round by round, and the rate differs threefold.
+const CLIENT_CPU: usize = 0;
+const SERVER_CPU: usize = 1;
+/// How this part is asked for alone.
+pub const ALONE: &str = "traffic";
 /// How the program is called in the pod.
 pub const CLIENT: &str = "client";
 /// Where it lies there.
@@ -31,7 +37,7 @@ pub const IDLE_PROGRAM: [&str; 3] = ["/usr/bin/python3", "-c", "import time; tim
 
 /// What one round of one pod gave.
 const FIGURES: [&str; 3] =
-    ["connect over veth, 10th percentile (µs)", "1-byte round trip, 10th percentile (µs)", "64 MiB stream (MiB/s)"];
+    ["connect over veth, 10th percentile (µs)", "1-byte round trip, 10th percentile (µs)", "256 MiB stream (MiB/s)"];
 /// What the ratio may be at most, or at least.
 const GOALS: [&str; 3] = ["≤ 1.15", "≤ 1.05", "≥ 0.98"];
 type Sample = [f64; FIGURES.len()];
@@ -45,6 +51,13 @@ pub fn lay_out(node: &Node) -> io::Result<()> {
     fs::create_dir_all(&place)?;
     fs::copy(std::env::current_exe()?, place.join("bench"))?;
     fs::set_permissions(place.join("bench"), fs::Permissions::from_mode(0o755))
+}
+
+/// This part by itself, on a node of its own.
+pub fn run_alone(rounds: usize) -> Result<(), Box<dyn Error>> {
+    let mut node = Node::start()?;
+    run(&node, rounds)?;
+    Ok(node.down()?)
 }
 
 /// Measures and prints a table.
@@ -82,7 +95,9 @@ fn table(rounds: usize, samples: &[Vec<Sample>; 2]) {
     println!(
         "The same client in the same pod, to a server on the node over the pod's veth; n = {rounds} rounds each, taking turns;"
     );
-    println!("median over rounds (99th percentile); the ratio is of the medians.\n");
+    println!(
+        "median over rounds (99th percentile); the ratio is of the medians. The stream's ends have a processor each.\n"
+    );
     println!("| | runc | zerocap, platform mode | ratio | goal |");
     println!("|---|---|---|---|---|");
     for (index, (figure, goal)) in FIGURES.iter().zip(GOALS).enumerate() {
@@ -126,8 +141,16 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps this thread on one processor.
+fn pin(cpu: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
 /// Takes everything, then answers.
 fn swallow(mut stream: TcpStream) -> io::Result<()> {
+    pin(SERVER_CPU)?;
     let mut buffer = vec![0; 1 << 16];
     let mut left = STREAM;
     while left > 0 {
@@ -163,6 +186,7 @@ pub fn client(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         stream.read_exact(&mut byte)?;
         trips.push(micros(begin.elapsed()));
     }
+    pin(CLIENT_CPU)?;
     let mut stream = TcpStream::connect(swallows)?;
     let block = vec![7; 1 << 16];
     let begin = Instant::now();
