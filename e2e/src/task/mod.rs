@@ -3,6 +3,7 @@
 pub mod bootstrap;
 pub mod calls;
 pub mod groups;
+mod logs;
 pub mod spec;
 pub mod trace;
 
@@ -28,6 +29,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use groups::Groups;
+use logs::Logs;
 use trace::Trace;
 
 /// Where everything of these tests lies inside the node: a file system on which programs can run.
@@ -78,6 +80,7 @@ pub struct Run {
     shim_pid: u32,
     started_in: Duration,
     _server: Server,
+    logs: Mutex<Logs>,
 }
 
 struct Recorder(Arc<Mutex<Vec<String>>>);
@@ -146,6 +149,7 @@ impl Run {
             shim_pid: 0,
             started_in: Duration::ZERO,
             _server: server,
+            logs: Mutex::default(),
         };
         run.bundle("c", &["sleep", "1000"], |_| {})?;
         let begin = Instant::now();
@@ -205,7 +209,7 @@ impl Run {
         let made = || {
             // containerd makes the folder for criu's work.
             fs::create_dir_all(bundle.join("work"))?;
-            self.log_fifo(&bundle)?;
+            self.logs.lock().unwrap_or_else(PoisonError::into_inner).make(&bundle.join("log"))?;
             if !bundle.join("rootfs/bin").exists() {
                 spec::rootfs(&bundle.join("rootfs"), Path::new(BASE).join("busybox").as_path())?;
             }
@@ -235,24 +239,6 @@ impl Run {
     /// Forgets the events so far.
     pub fn drop_events(&self) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// The FIFO that containerd keeps in a bundle for the shim's log; read and thrown away.
-    fn log_fifo(&self, bundle: &Path) -> io::Result<()> {
-        use std::io::Read;
-        let path = bundle.join("log");
-        if path.exists() {
-            return Ok(());
-        }
-        let mode = rustix::fs::Mode::from_raw_mode(0o700);
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0)?;
-        // Read and write: it never ends, as containerd's own end does not.
-        let mut log = fs::File::options().read(true).write(true).open(path)?;
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while log.read(&mut buffer).is_ok_and(|length| length > 0) {}
-        });
-        Ok(())
     }
 
     /// The runtime options of this run.
