@@ -52,16 +52,27 @@ pub(super) fn device(text: &str) -> Option<(u64, u64)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The sizes of huge pages for which the group has a file `hugetlb.SIZE.{file}`, in order.
-pub(super) fn huge_page_sizes(group: &Path, file: &str) -> Vec<String> {
-    let size = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().ok()?;
-        let size = name.strip_prefix("hugetlb.")?.strip_suffix(file)?.strip_suffix('.')?;
-        (!size.contains('.')).then(|| size.to_owned())
-    };
-    let mut sizes: Vec<String> = fs::read_dir(group).into_iter().flatten().flatten().filter_map(size).collect();
+/// The sizes of huge pages that this kernel has, in order, as the files of the hugetlb controller name them: `2MB`. A group without that
+/// controller is counted in zeros.
+pub(super) fn huge_page_sizes() -> Vec<String> {
+    let entries = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+    let mut sizes: Vec<u64> = entries.filter_map(|entry| huge_page_kib(entry.file_name().to_str()?)).collect();
     sizes.sort_unstable();
-    sizes
+    sizes.into_iter().map(named_size).collect()
+}
+
+/// Of `hugepages-2048kB` the number.
+fn huge_page_kib(folder: &str) -> Option<u64> {
+    folder.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()
+}
+
+/// As mm/hugetlb_cgroup.c writes it: in the largest unit that it reaches.
+fn named_size(kib: u64) -> String {
+    match kib {
+        0x10_0000.. => format!("{}GB", kib >> 20),
+        0x400.. => format!("{}MB", kib >> 10),
+        _ => format!("{kib}KB"),
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +88,12 @@ mod tests {
     fn keys_are_whole_words() {
         let keyed = Keyed("anon_thp 2\nanon 1\n".into());
         assert_eq!((keyed.get("anon"), keyed.get("anon_thp"), keyed.get("x")), (1, 2, 0));
+    }
+
+    #[test]
+    fn sizes_are_named_as_the_controller_names_them() {
+        assert_eq!([64, 2048, 32_768, 1_048_576].map(named_size), ["64KB", "2MB", "32MB", "1GB"]);
+        assert_eq!(["hugepages-2048kB", "hugepages-kB", "x"].map(huge_page_kib), [Some(2048), None, None]);
     }
 
     #[test]

@@ -204,7 +204,7 @@ fn rdma(group: &Path) -> RdmaStat {
 }
 
 fn hugetlb(group: &Path) -> Vec<HugetlbStat> {
-    huge_page_sizes(group, "usage_in_bytes")
+    huge_page_sizes()
         .into_iter()
         .map(|pagesize| {
             let file = |name: &str| number(&group.join(format!("hugetlb.{pagesize}.{name}")));

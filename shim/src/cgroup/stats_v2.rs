@@ -24,7 +24,7 @@ pub(super) fn read(group: &Path) -> io::Result<Any> {
         }),
         cpu: MessageField::some(cpu(group)),
         memory: MessageField::some(memory(group)),
-        memory_events: MessageField::some(memory_events(group)),
+        memory_events: memory_events(group).into(),
         io: MessageField::some(IOStat {
             usage: io_usage(group),
             psi: pressure(group, "io.pressure"),
@@ -63,8 +63,10 @@ fn cpu(group: &Path) -> CPUStat {
 
 fn memory(group: &Path) -> MemoryStat {
     let stat = Keyed::read(&group.join("memory.stat"));
-    // Newer kernels count file and anonymous refaults apart.
-    let either = |key: &str| stat.get(key).max(stat.get(&format!("{key}_file")));
+    // No controller. The kernel counts pressure all the same, the Go shim does not.
+    if stat.is_empty() {
+        return MemoryStat::default();
+    }
     MemoryStat {
         anon: stat.get("anon"),
         file: stat.get("file"),
@@ -85,8 +87,8 @@ fn memory(group: &Path) -> MemoryStat {
         slab_unreclaimable: stat.get("slab_unreclaimable"),
         pgfault: stat.get("pgfault"),
         pgmajfault: stat.get("pgmajfault"),
-        workingset_refault: either("workingset_refault"),
-        workingset_activate: either("workingset_activate"),
+        workingset_refault: stat.get("workingset_refault"),
+        workingset_activate: stat.get("workingset_activate"),
         workingset_nodereclaim: stat.get("workingset_nodereclaim"),
         pgrefill: stat.get("pgrefill"),
         pgscan: stat.get("pgscan"),
@@ -108,9 +110,9 @@ fn memory(group: &Path) -> MemoryStat {
     }
 }
 
-fn memory_events(group: &Path) -> MemoryEvents {
+fn memory_events(group: &Path) -> Option<MemoryEvents> {
     let events = Keyed::read(&group.join("memory.events"));
-    MemoryEvents {
+    (!events.is_empty()).then(|| MemoryEvents {
         low: events.get("low"),
         high: events.get("high"),
         max: events.get("max"),
@@ -118,7 +120,7 @@ fn memory_events(group: &Path) -> MemoryEvents {
         oom_kill: events.get("oom_kill"),
         oom_group_kill: events.get("oom_group_kill"),
         ..MemoryEvents::default()
-    }
+    })
 }
 
 fn pressure(group: &Path, file: &str) -> MessageField<PSIStats> {
@@ -174,7 +176,7 @@ fn rdma(group: &Path, file: &str) -> Vec<RdmaEntry> {
 }
 
 fn hugetlb(group: &Path) -> Vec<HugeTlbStat> {
-    huge_page_sizes(group, "current")
+    huge_page_sizes()
         .into_iter()
         .map(|pagesize| HugeTlbStat {
             current: number(&group.join(format!("hugetlb.{pagesize}.current"))),
@@ -196,7 +198,7 @@ mod tests {
         let group = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(group.path().join(name), text).unwrap();
         write("cpu.stat", "usage_usec 10\nuser_usec 4\nsystem_usec 6\n");
-        write("memory.stat", "anon 1\nanon_thp 2\nworkingset_refault_file 3\n");
+        write("memory.stat", "anon 1\nanon_thp 2\nworkingset_refault 3\n");
         write("memory.current", "4096\n");
         write("memory.max", "max\n");
         write("memory.events", "oom 1\noom_kill 2\n");
@@ -204,8 +206,8 @@ mod tests {
         write("pids.max", "100\n");
         write("io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5\n");
         write("cpu.pressure", "some avg10=1.50 avg60=0.00 avg300=0.00 total=77\n");
-        write("hugetlb.2MB.current", "0\n");
-        write("hugetlb.2MB.rsvd.current", "0\n");
+        write("memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=78\n");
+        write("hugetlb.2MB.current", "4096\n");
         let any = read(group.path()).unwrap();
         assert_eq!(any.type_url, TYPE_URL);
         let metrics = Metrics::parse_from_bytes(&any.value).unwrap();
@@ -217,7 +219,17 @@ mod tests {
         assert_eq!((metrics.pids.current, metrics.pids.limit), (3, 100));
         let io = &metrics.io.usage[0];
         assert_eq!((io.major, io.rbytes, io.wios), (8, 1, 4));
-        assert_eq!(metrics.hugetlb.len(), 1);
-        assert_eq!(metrics.hugetlb[0].pagesize, "2MB");
+        // Where this kernel has pages of that size.
+        let huge = metrics.hugetlb.iter().find(|entry| entry.pagesize == "2MB");
+        assert!(huge.is_none_or(|entry| entry.current == 4096), "{:?}", metrics.hugetlb);
+    }
+
+    #[test]
+    fn without_the_memory_controller_there_is_nothing_of_memory() {
+        let group = tempfile::tempdir().unwrap();
+        fs::write(group.path().join("memory.pressure"), "some avg10=0.00 avg60=0.00 avg300=0.00 total=78\n").unwrap();
+        let metrics = Metrics::parse_from_bytes(&read(group.path()).unwrap().value).unwrap();
+        assert_eq!(metrics.memory, MessageField::some(MemoryStat::default()));
+        assert!(metrics.memory_events.is_none());
     }
 }

@@ -1,8 +1,9 @@
 //! Limits, statistics, cgroups.
 
-use containerd_shim_protos::cgroups::metrics::Metrics;
+use containerd_shim_protos::cgroups::metrics::{MemoryEntry, Metrics};
+use containerd_shim_protos::cgroups_v2::metrics::Metrics as MetricsV2;
 use containerd_shim_protos::protobuf::reflect::ReflectFieldRef;
-use containerd_shim_protos::protobuf::{Message, MessageDyn};
+use containerd_shim_protos::protobuf::{Message, MessageDyn, MessageField};
 
 use super::execs::end;
 use super::{Outcome, scenarios};
@@ -42,35 +43,49 @@ fn fields(message: &dyn MessageDyn, prefix: &str, into: &mut Vec<String>) {
 async fn note_stats(run: &Run, id: &str) {
     let Some(any) = run.stats(id).await else { return };
     run.note(&format!("stats {id} of type {}", any.type_url));
-    if !any.type_url.ends_with("io.containerd.cgroups.v1.Metrics") {
-        return;
+    let noted = if any.type_url.ends_with("io.containerd.cgroups.v1.Metrics") {
+        Metrics::parse_from_bytes(&any.value).map(|metrics| note_v1(run, &metrics))
+    } else {
+        MetricsV2::parse_from_bytes(&any.value).map(|metrics| note_v2(run, &metrics))
+    };
+    if let Err(error) = noted {
+        run.note(&format!("stats do not decode: {error}"));
     }
-    match Metrics::parse_from_bytes(&any.value) {
-        Ok(metrics) => {
-            // Counters that are zero now and not a moment later would make the trace depend on time.
-            let steady = ["pids.", "memory.usage.limit", "memory.swap.limit", "hugetlb", "memory.kernel"];
-            let mut set = Vec::new();
-            fields(&metrics, "", &mut set);
-            let messages = set.iter().filter(|name| steady.iter().any(|s| name.starts_with(s)) || !name.contains('.'));
-            run.note(&format!("fields: {}", messages.cloned().collect::<Vec<_>>().join(" ")));
-            run.note(&format!("pids {} memory {}", metrics.pids.limit, metrics.memory.usage.limit));
-            run.note(&format!(
-                "some memory: {}, some time: {}",
-                metrics.memory.usage.usage > 0,
-                metrics.cpu.usage.total > 0
-            ));
-            run.note(&format!(
-                "memory limits {:?}",
-                metrics.memory.as_ref().map(|memory| {
-                    let of = |entry: &containerd_shim_protos::protobuf::MessageField<
-                        containerd_shim_protos::cgroups::metrics::MemoryEntry,
-                    >| entry.as_ref().map(|entry| entry.limit);
-                    (of(&memory.usage), of(&memory.swap), of(&memory.kernel), of(&memory.kernel_tcp))
-                })
-            ));
-        }
-        Err(error) => run.note(&format!("stats do not decode: {error}")),
-    }
+}
+
+/// Notes which messages there are, and which fields that begin with one of `steady`: counters that are zero now and not a moment later would
+/// make the trace depend on time.
+fn note_fields(run: &Run, metrics: &dyn MessageDyn, steady: &[&str]) {
+    let mut set = Vec::new();
+    fields(metrics, "", &mut set);
+    set.retain(|name| !name.contains('.') || steady.iter().any(|start| name.starts_with(start)));
+    run.note(&format!("fields: {}", set.join(" ")));
+}
+
+fn note_v1(run: &Run, metrics: &Metrics) {
+    note_fields(run, metrics, &["pids.", "memory.usage.limit", "memory.swap.limit", "hugetlb", "memory.kernel"]);
+    run.note(&format!("pids {} memory {}", metrics.pids.limit, metrics.memory.usage.limit));
+    run.note(&format!("some memory: {}, some time: {}", metrics.memory.usage.usage > 0, metrics.cpu.usage.total > 0));
+    run.note(&format!(
+        "memory limits {:?}",
+        metrics.memory.as_ref().map(|memory| {
+            let of = |entry: &MessageField<MemoryEntry>| entry.as_ref().map(|entry| entry.limit);
+            (of(&memory.usage), of(&memory.swap), of(&memory.kernel), of(&memory.kernel_tcp))
+        })
+    ));
+}
+
+fn note_v2(run: &Run, metrics: &MetricsV2) {
+    let memory = "memory.usage memory.swap_limit memory.workingset memory.psi";
+    let steady: Vec<&str> =
+        memory.split(' ').chain(["pids.", "cpu.psi", "io.psi", "cpu.nr_", "memory_events."]).collect();
+    note_fields(run, metrics, &steady);
+    let mut pages: Vec<_> = metrics.hugetlb.iter().map(|entry| (entry.pagesize.as_str(), entry.max)).collect();
+    pages.sort_unstable();
+    run.note(&format!("pids {:?} huge pages {pages:?}", (metrics.pids.current, metrics.pids.limit)));
+    run.note(&format!("memory limits {:?}", (metrics.memory.usage_limit, metrics.memory.swap_limit)));
+    run.note(&format!("some memory: {}, some time: {}", metrics.memory.usage > 0, metrics.cpu.usage_usec > 0));
+    run.note(&format!("rdma {:?}", (metrics.rdma.current.len(), metrics.rdma.limit.len())));
 }
 
 async fn stats(run: &Run) -> Outcome {
