@@ -3,6 +3,7 @@
 //! `containerd-shim-zerocap-v2` replaces `containerd-shim-runc-v2`; the map of its modules stands in
 //! ARCHITECTURE.md.
 
+mod aside;
 mod bundle;
 mod cgroup;
 mod confinement;

@@ -1,7 +1,7 @@
 //! The shim itself: serves the task API on an inherited socket until the last container is gone.
 //!
-//! One thread, and one more for as long as something is mounted or unmounted. Everything else that waits is a task; files
-//! that are read or written are small and on memory file systems.
+//! One thread, and one more for as long as something is mounted, unmounted or written to a log file. Everything else that
+//! waits is a task; the other files that are read or written are small and on memory file systems.
 
 use std::env;
 use std::ffi::OsString;

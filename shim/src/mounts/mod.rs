@@ -1,6 +1,5 @@
 //! The root file system: mounted by the shim, since containerd only says what to mount.
 
-mod aside;
 mod helper;
 mod idmap;
 mod overlay;
@@ -16,8 +15,8 @@ use rustix::mount::{UnmountFlags, unmount};
 
 pub(crate) use idmap::{IdMap, VERB as HOLD_VERB, hold};
 
+use crate::aside::aside;
 use crate::reaper::Reaper;
-use aside::aside;
 
 /// More mounts than this are never stacked on one directory.
 const MAX_STACKED: usize = 128;
@@ -48,22 +47,31 @@ impl Rootfs {
             std::fs::create_dir_all(&rootfs.target)?;
         }
         for mount in mounts {
-            match helper::of(&mount.type_) {
-                Some(helper) => helper::mount(helper, mount, &rootfs.target, reaper).await,
-                None => {
-                    let (mount, target, ids) = (mount.clone(), rootfs.target.clone(), ids.clone());
-                    aside(move || match ids {
-                        Some(ids) => ids.mount(&mount, &target),
-                        None => mount_one(&mount.type_, &mount.source, &mount.options, &target),
-                    })
-                    .await
-                }
+            if let Err(error) = rootfs.add(mount, ids.clone(), reaper).await {
+                rootfs.undo().await;
+                return Err(io::Error::other(format!("failed to mount rootfs component: {:?}: {error}", mount.source)));
             }
-            .map_err(|error| {
-                io::Error::other(format!("failed to mount rootfs component: {:?}: {error}", mount.source))
-            })?;
         }
         Ok(rootfs)
+    }
+
+    async fn add(&self, mount: &Mount, ids: Option<Arc<IdMap>>, reaper: &Reaper) -> io::Result<()> {
+        if let Some(helper) = helper::of(&mount.type_) {
+            return helper::mount(helper, mount, &self.target, reaper).await;
+        }
+        let (mount, target) = (mount.clone(), self.target.clone());
+        aside(move || match ids {
+            Some(ids) => ids.mount(&mount, &target),
+            None => mount_one(&mount.type_, &mount.source, &mount.options, &target),
+        })
+        .await
+    }
+
+    /// Takes the mounts away, while others go on.
+    pub async fn undo(mut self) {
+        if !std::mem::replace(&mut self.kept, true) {
+            told(unmount_all_aside(self.target.clone()).await);
+        }
     }
 
     /// Leaves the mounts in place.
@@ -74,11 +82,16 @@ impl Rootfs {
 
 impl Drop for Rootfs {
     fn drop(&mut self) {
-        if !self.kept
-            && let Err(error) = unmount_all(&self.target)
-        {
-            tracing::error!(%error, "cannot undo the mounts of a container that was not created");
+        // Only where the creation itself was dropped.
+        if !self.kept {
+            told(unmount_all(&self.target));
         }
+    }
+}
+
+fn told(undone: io::Result<()>) {
+    if let Err(error) = undone {
+        tracing::error!(%error, "cannot undo the mounts of a container that was not created");
     }
 }
 

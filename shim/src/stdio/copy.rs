@@ -15,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use super::sink::Sink;
+use crate::aside::aside;
 
 /// Bytes moved at once: what a pipe holds.
 const CHUNK: usize = 64 * 1024;
@@ -22,7 +23,7 @@ const CHUNK: usize = 64 * 1024;
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 /// Copies a process's output until its end, and keeps it for a late reader until the process is `deleted`.
-pub(super) async fn output<S: Borrow<AsyncFd<OwnedFd>>>(from: S, mut sink: Sink, mut deleted: watch::Receiver<bool>) {
+pub(super) async fn output<S: Borrow<AsyncFd<OwnedFd>>>(from: S, sink: Sink, mut deleted: watch::Receiver<bool>) {
     loop {
         let chunk = match read(from.borrow()).await {
             Ok(chunk) if chunk.is_empty() => break,
@@ -32,9 +33,12 @@ pub(super) async fn output<S: Borrow<AsyncFd<OwnedFd>>>(from: S, mut sink: Sink,
                 break;
             }
         };
-        let written = match &mut sink {
+        let written = match &sink {
             Sink::Fifo(fifo) => write(fifo, &chunk).await,
-            Sink::File(file) => file.write_all(&chunk),
+            Sink::File(file) => {
+                let file = file.clone();
+                aside(move || (&*file).write_all(&chunk)).await
+            }
         };
         if let Err(error) = written {
             tracing::warn!(%error, "cannot write a process's output");
@@ -106,5 +110,56 @@ async fn wait_until_read(fifo: &AsyncFd<OwnedFd>) {
     while rustix::io::ioctl_fionread(fifo.get_ref()).is_ok_and(|unread| unread > 0) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use rustix::fs::OFlags;
+    use tokio::io::Interest;
+
+    use super::*;
+    use crate::stdio::nonblocking;
+
+    /// A pipe stands for a disk that takes nothing for a while.
+    #[tokio::test(flavor = "current_thread")]
+    async fn others_go_on_while_a_disk_takes_nothing() {
+        let (disk, disk_in) = rustix::pipe::pipe().unwrap();
+        let flags = rustix::fs::fcntl_getfl(&disk_in).unwrap();
+        rustix::fs::fcntl_setfl(&disk_in, flags | OFlags::NONBLOCK).unwrap();
+        while rustix::io::write(&disk_in, &[0; 4096]).is_ok() {}
+        rustix::fs::fcntl_setfl(&disk_in, flags).unwrap();
+        let went_on = Arc::new(AtomicBool::new(false));
+        // Where the copy holds everybody up, this frees it after a while.
+        let freed = std::thread::spawn({
+            let went_on = went_on.clone();
+            move || {
+                let limit = Instant::now() + Duration::from_secs(10);
+                while !went_on.load(Ordering::Relaxed) && Instant::now() < limit {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                let in_time = went_on.load(Ordering::Relaxed);
+                io::read_to_string(File::from(disk)).map(|all| (in_time, all))
+            }
+        });
+
+        let (program, program_out) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&program_out, b"the end").unwrap();
+        drop(program_out);
+        let program = nonblocking(program, Interest::READABLE).unwrap();
+        let (_tell, deleted) = watch::channel(false);
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            went_on.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(output(program, Sink::File(Arc::new(File::from(disk_in))), deleted), other);
+        let (in_time, all) = freed.join().unwrap().unwrap();
+        assert!(in_time, "the copy held everybody up");
+        assert!(all.ends_with("the end"), "lost");
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use tokio::io::Interest;
@@ -70,8 +71,8 @@ impl Target {
 pub(super) enum Sink {
     /// A FIFO or pipe.
     Fifo(AsyncFd<OwnedFd>),
-    /// A regular file (or a device): writing to it does not block for long.
-    File(File),
+    /// A regular file (or a device). Writing to it can wait for a disk.
+    File(Arc<File>),
 }
 
 impl Sink {
@@ -87,7 +88,7 @@ impl Sink {
                     fs::create_dir_all(parent)?;
                 }
                 let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
-                Ok(Some(Self::File(file)))
+                Ok(Some(Self::File(file.into())))
             }
         }
     }
@@ -102,7 +103,7 @@ impl Sink {
         fs::metadata(path).map_err(context)?;
         if !is_fifo_at(path) {
             let file = OpenOptions::new().append(true).open(path).map_err(context)?;
-            return Ok(Self::File(file));
+            return Ok(Self::File(file.into()));
         }
         // Read and write: opening does not wait for a reader, and a reader that goes away is neither
         // an error nor a lost byte.
@@ -178,10 +179,10 @@ mod tests {
         let path = directory.path().join("file");
         assert!(Sink::open(&Target::Path(path.clone())).is_err());
         std::fs::write(&path, "old").unwrap();
-        let Some(Sink::File(mut file)) = Sink::open(&Target::Path(path.clone())).unwrap() else {
+        let Some(Sink::File(file)) = Sink::open(&Target::Path(path.clone())).unwrap() else {
             panic!("a regular file");
         };
-        io::Write::write_all(&mut file, b"new").unwrap();
+        io::Write::write_all(&mut &*file, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"oldnew");
     }
 }

@@ -1,5 +1,5 @@
-//! Work that waits for disks: the end of an overlay writes out what its container has written, and a mount may read a
-//! journal. The rest of the pod does not wait for that.
+//! Work that waits for disks: the end of an overlay writes out what its container has written, a mount may read a journal,
+//! and a log file may lie on a full or distant disk. The rest of the pod does not wait for that.
 
 use std::io;
 use std::thread;
@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 const STACK: usize = 256 << 10;
 
 /// Does `work` in a thread of its own, which ends with it.
-pub(super) async fn aside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     let (tell, told) = oneshot::channel();
     let all = move || {
         // Whoever asked has gone where the shim ends.
         let _ = tell.send(work());
     };
-    thread::Builder::new().name("mounts".to_owned()).stack_size(STACK).spawn(all)?;
+    thread::Builder::new().name("disk".to_owned()).stack_size(STACK).spawn(all)?;
     told.await.map_err(io::Error::other)?
 }
 
@@ -33,6 +33,9 @@ mod tests {
         let other = async { tell.send(()).map_err(io::Error::other) };
         let (worked, sent) = tokio::join!(aside(work), other);
         assert!(worked.is_ok() && sent.is_ok());
-        assert_eq!(aside(|| Err(io::ErrorKind::NotFound.into())).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            aside(|| Err::<(), _>(io::ErrorKind::NotFound.into())).await.unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }
