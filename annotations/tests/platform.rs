@@ -5,7 +5,7 @@ mod common;
 use common::{exec_process, host, pod, sandbox_spec, workload_spec};
 use serde_json::{Value, json};
 use zerocap_annotations::report::State;
-use zerocap_annotations::{Confinement, Host, LandlockAbilities, Promise, Target, confine};
+use zerocap_annotations::{Confinement, Floor, Host, LandlockAbilities, PodPolicy, Policy, Promise, Target, confine};
 use zerocap_plan::Role;
 
 const EMPTY: [&str; 5] = ["ambient", "bounding", "effective", "inheritable", "permitted"];
@@ -38,6 +38,27 @@ fn the_core_limit_is_inherited_where_the_engine_may_not_set_it() {
             assert!(confined.expect.no_core);
         }
     }
+}
+
+#[test]
+fn sysctls_of_the_pods_ipc_hold_in_the_namespace_of_its_own() {
+    let spec = workload_spec();
+    let mut sandbox = sandbox_spec();
+    sandbox["linux"]["sysctl"] = json!({
+        "kernel.shm_rmid_forced": "1", "fs.mqueue.msg_max": "20", "net.ipv4.ip_forward": "1", "kernel.shm_next_id": "7",
+    });
+    let change = |sandbox: &Value| {
+        let policy =
+            PodPolicy::from_sandbox(sandbox, &Floor::none()).expect("a pod").container_of(&spec).expect("a policy");
+        let stored = serde_json::to_string(&policy).expect("JSON");
+        assert_eq!(serde_json::from_str::<Policy>(&stored).expect("the same"), policy);
+        confine(&spec, Target::Init, &policy, &host()).expect("a confinement").spec["linux"]["sysctl"].clone()
+    };
+    assert_eq!(change(&sandbox), json!({ "kernel.shm_rmid_forced": "1", "fs.mqueue.msg_max": "20" }));
+    // The node's own namespace is nobody's to set.
+    let namespaces = sandbox["linux"]["namespaces"].as_array_mut().expect("namespaces");
+    namespaces.retain(|namespace| namespace["type"] != "ipc");
+    assert_eq!(change(&sandbox), Value::Null);
 }
 
 #[test]

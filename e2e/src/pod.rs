@@ -53,6 +53,7 @@ pub struct PodBuilder<'n> {
     privileged: bool,
     namespace: String,
     dns: Option<DnsConfig>,
+    sysctls: HashMap<String, String>,
 }
 
 impl<'n> PodBuilder<'n> {
@@ -67,6 +68,7 @@ impl<'n> PodBuilder<'n> {
             privileged: false,
             namespace: "default".to_owned(),
             dns: None,
+            sysctls: HashMap::new(),
         }
     }
 
@@ -121,6 +123,13 @@ impl<'n> PodBuilder<'n> {
         self
     }
 
+    /// A sysctl of the pod.
+    #[must_use]
+    pub fn sysctl(mut self, key: &str, value: &str) -> Self {
+        self.sysctls.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
     /// The Kubernetes namespace.
     #[must_use]
     pub fn namespace(mut self, name: &str) -> Self {
@@ -171,6 +180,7 @@ impl<'n> PodBuilder<'n> {
                     ..LinuxSandboxSecurityContext::default()
                 }),
                 cgroup_parent,
+                sysctls: self.sysctls,
                 ..LinuxPodSandboxConfig::default()
             }),
             ..PodSandboxConfig::default()

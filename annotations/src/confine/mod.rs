@@ -238,7 +238,7 @@ fn rewrite(
     }
     if target == Target::Init {
         if policy.platform() {
-            namespaces::own_ipc(&mut spec, changes);
+            namespaces::own_ipc(&mut spec, policy.ipc_sysctls(), changes);
             mounts::private_shm(&mut spec, facts, changes, notes);
         }
         if policy.read_only() {

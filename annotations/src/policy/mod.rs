@@ -55,6 +55,9 @@ pub struct Policy {
     /// The pod shares the node's PID namespace (seen at its sandbox).
     #[serde(default)]
     host_pid: bool,
+    /// The sysctls of the pod's IPC namespace (seen at its sandbox), for containers that get one of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ipc_sysctls: BTreeMap<String, String>,
 }
 
 impl Policy {
@@ -149,6 +152,10 @@ impl Policy {
     }
 
     /// Whether the pod's sandbox was seen to share the node's PID namespace.
+    pub(crate) fn ipc_sysctls(&self) -> &BTreeMap<String, String> {
+        &self.ipc_sysctls
+    }
+
     pub(crate) fn host_pid(&self) -> bool {
         self.host_pid
     }
@@ -164,6 +171,7 @@ impl Policy {
             names: NameNetworks::default(),
             host_network: false,
             host_pid: false,
+            ipc_sysctls: BTreeMap::new(),
         }
     }
 

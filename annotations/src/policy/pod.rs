@@ -29,6 +29,8 @@ pub struct PodPolicy {
     demands: Demands,
     host_network: bool,
     host_pid: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ipc_sysctls: BTreeMap<String, String>,
 }
 
 impl PodPolicy {
@@ -51,13 +53,14 @@ impl PodPolicy {
             namespace,
             host_network: false,
             host_pid: false,
+            ipc_sysctls: BTreeMap::new(),
         };
         frozen.resolver(&written, Looser::Refuse).pod()?;
         Ok(frozen)
     }
 
-    /// As [`PodPolicy::new`], from the sandbox's config.json: its annotations, and whether the pod shares the node's
-    /// network and processes, which only the sandbox's spec shows.
+    /// As [`PodPolicy::new`], from the sandbox's config.json: its annotations, and what only the sandbox's spec shows: whether
+    /// the pod shares the node's network and processes, and the sysctls of its IPC namespace.
     ///
     /// # Errors
     /// As [`PodPolicy::new`], and ZC0301 where the annotations are no map of strings.
@@ -69,6 +72,9 @@ impl PodPolicy {
         };
         pod.host_network = lacks("network");
         pod.host_pid = lacks("pid");
+        if !lacks("ipc") {
+            pod.ipc_sysctls = ipc_sysctls(spec);
+        }
         Ok(pod)
     }
 
@@ -173,8 +179,22 @@ impl PodPolicy {
             names: self.demands.names.clone(),
             host_network: self.host_network,
             host_pid: self.host_pid,
+            ipc_sysctls: self.ipc_sysctls.clone(),
         }
     }
+}
+
+/// The sysctls of a spec that belong to an IPC namespace: those of ipc/ipc_sysctl.c and ipc/mq_sysctl.c in the kernel that engines
+/// write.
+fn ipc_sysctls(spec: &Value) -> BTreeMap<String, String> {
+    const NAMES: [&str; 8] = ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
+    let of_ipc = |key: &str| {
+        key.starts_with("fs.mqueue.") || key.strip_prefix("kernel.").is_some_and(|name| NAMES.contains(&name))
+    };
+    let all = spec.pointer("/linux/sysctl").and_then(Value::as_object).into_iter().flatten();
+    all.filter(|(key, _)| of_ipc(key))
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// The annotations of a config.json.

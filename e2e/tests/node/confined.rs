@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use zerocap_e2e::pod::PodBuilder;
 use zerocap_e2e::process::Status;
-use zerocap_e2e::{Container, Node, Outcome, Pod, TestResult, ensure};
+use zerocap_e2e::{Container, Node, Outcome, Pod, TestResult, ensure, ensure_eq};
 
 use crate::{ENGINES, Suite};
 
@@ -24,6 +25,10 @@ pub fn add(suite: &mut Suite) {
     suite.each("confined::launcher_is_out_of_reach", &ENGINES, launcher);
     suite.each("confined::without_annotation_nothing_is_claimed", &ENGINES, not_asked);
     suite.each("confined::root_in_the_image", &ENGINES, as_root);
+    suite.each("confined::sysctls_of_the_pod", &ENGINES, |node, handler| sysctls(node.pod(handler)));
+    suite.each("confined::sysctls_with_users_of_its_own", &["zerocap-runtimepath"], |node, handler| {
+        sysctls(node.pod(handler).own_users())
+    });
 }
 
 fn platform<'n>(node: &'n Node, handler: &str) -> Result<Pod<'n>, tonic::Status> {
@@ -41,6 +46,17 @@ fn init(node: &Node, handler: &str) -> TestResult {
     let (first, second) = (pod.sleeper("first")?, pod.sleeper("second")?);
     check(&first.kernel_status()?, "the first container")?;
     check(&second.kernel_status()?, "the second container")
+}
+
+/// A container has an IPC namespace of its own; the pod's sysctls hold there.
+fn sysctls(pod: PodBuilder<'_>) -> TestResult {
+    let pod =
+        pod.platform().sysctl("kernel.shm_rmid_forced", "1").sysctl("net.ipv4.ping_group_range", "5 6").start()?;
+    let container = pod.sleeper("main")?;
+    let value = |name: &str| container.exec(&["cat", &format!("/proc/sys/{name}")]).map(|output| output.stdout);
+    ensure_eq!(value("kernel/shm_rmid_forced")?.trim(), "1", "of the pod's IPC");
+    ensure_eq!(value("net/ipv4/ping_group_range")?.trim(), "5\t6", "of the pod's network");
+    Ok(())
 }
 
 fn by_the_handler_alone(node: &Node, handler: &str) -> TestResult {
