@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_tcp_congestion;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use zerocap_e2e::{Container, Node, netns};
 
@@ -20,7 +21,10 @@ const HOST: &str = "10.88.0.1";
 /// Of each, per round and pod.
 const CONNECTS: usize = 400;
 const TRIPS: usize = 4000;
+const STREAMS: usize = 6;
 const STREAM: usize = 256 << 20;
+/// The kernel's own default. Others pace by what they measured of the path, so that a longer path costs more than its length.
+const CONGESTION: &str = "cubic";
 /// Where the two ends of the stream run. Left to the scheduler they share a processor or do not, round by round, and the rate differs threefold.
 const CLIENT_CPU: usize = 0;
 const SERVER_CPU: usize = 1;
@@ -36,8 +40,11 @@ pub const PLACE: &str = "/var/lib/e2e-bench";
 pub const IDLE_PROGRAM: [&str; 3] = ["/usr/bin/python3", "-c", "import time; time.sleep(1000000)"];
 
 /// What one round of one pod gave.
-const FIGURES: [&str; 3] =
-    ["connect over veth, 10th percentile (µs)", "1-byte round trip, 10th percentile (µs)", "256 MiB stream (MiB/s)"];
+const FIGURES: [&str; 3] = [
+    "connect over veth, 10th percentile (µs)",
+    "1-byte round trip, 10th percentile (µs)",
+    "256 MiB stream, 90th percentile (MiB/s)",
+];
 /// What the ratio may be at most, or at least.
 const GOALS: [&str; 3] = ["≤ 1.15", "≤ 1.05", "≥ 0.98"];
 type Sample = [f64; FIGURES.len()];
@@ -63,10 +70,11 @@ pub fn run_alone(rounds: usize) -> Result<(), Box<dyn Error>> {
 /// Measures and prints a table.
 pub fn run(node: &Node, rounds: usize) -> Result<(), Box<dyn Error>> {
     node.import("python")?;
+    // The bridge, and with it the node's address, comes with the first pod.
+    let plain = node.pod("runc").start()?;
     let ports = [serve(node, hang_up)?, serve(node, echo)?, serve(node, swallow)?];
     let egress: Vec<String> = ports.iter().map(|port| format!("{HOST}:{port}")).collect();
     lay_out(node)?;
-    let plain = node.pod("runc").start()?;
     let confined = node.pod("zerocap-runc").platform().annotate("zerocap.io/egress", &egress.join(",")).start()?;
     let mut containers = Vec::new();
     for pod in [&plain, &confined] {
@@ -96,7 +104,7 @@ fn table(rounds: usize, samples: &[Vec<Sample>; 2]) {
         "The same client in the same pod, to a server on the node over the pod's veth; n = {rounds} rounds each, taking turns;"
     );
     println!(
-        "median over rounds (99th percentile); the ratio is of the medians. The stream's ends have a processor each.\n"
+        "median over rounds (99th percentile); the ratio is of the medians. The stream's ends have a processor each; it is sent by cubic.\n"
     );
     println!("| | runc | zerocap, platform mode | ratio | goal |");
     println!("|---|---|---|---|---|");
@@ -187,18 +195,22 @@ pub fn client(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         trips.push(micros(begin.elapsed()));
     }
     pin(CLIENT_CPU)?;
-    let mut stream = TcpStream::connect(swallows)?;
     let block = vec![7; 1 << 16];
-    let begin = Instant::now();
-    for _ in 0..STREAM / block.len() {
-        stream.write_all(&block)?;
+    let mut rates = Vec::with_capacity(STREAMS);
+    for _ in 0..STREAMS {
+        let mut stream = TcpStream::connect(swallows)?;
+        set_tcp_congestion(&stream, CONGESTION)?;
+        let begin = Instant::now();
+        for _ in 0..STREAM / block.len() {
+            stream.write_all(&block)?;
+        }
+        stream.read_exact(&mut byte)?;
+        rates.push((STREAM >> 20) as f64 / begin.elapsed().as_secs_f64());
     }
-    stream.read_exact(&mut byte)?;
-    let rate = (STREAM >> 20) as f64 / begin.elapsed().as_secs_f64();
-    for values in [&mut connects, &mut trips] {
+    for values in [&mut connects, &mut trips, &mut rates] {
         values.sort_by(f64::total_cmp);
     }
-    println!("{} {} {rate}", percentile(&connects, 0.1), percentile(&trips, 0.1));
+    println!("{} {} {}", percentile(&connects, 0.1), percentile(&trips, 0.1), percentile(&rates, 0.9));
     Ok(())
 }
 
