@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 DIST := dist
 
-.PHONY: help setup build test unit e2e demo bench image youki engines cluster cluster-down soak gpu presets aarch64 matrix fuzz mutate fmt lint clean
+.PHONY: help setup build test unit e2e demo bench image youki engines cluster cluster-down soak gpu presets aarch64 matrix critest fuzz mutate fmt lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ aarch64: setup ## the filters for 64-bit ARM on a kernel for it, in an emulated 
 
 matrix: build ## the attack corpus on other kernels, in emulated machines; writes docs/matrix.md (root; an hour)
 	@hack/matrix
+
+critest: build ## the CRI's own tests under containerd's shim and ours, with runc and crun; writes docs/critest.md (root, Go; ten minutes)
+	@hack/critest
 
 fuzz: setup ## every parser under a fuzzer, for a minute each
 	@hack/fuzz
