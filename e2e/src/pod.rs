@@ -276,6 +276,14 @@ impl<'n> Pod<'n> {
         Ok(folder)
     }
 
+    /// The Ethernet address of its interface.
+    pub fn mac(&self) -> io::Result<[u8; 6]> {
+        let pause = self.pause_pid().map_err(io::Error::other)?;
+        let text = fs::read_to_string(self.node.path(&format!("/proc/{pause}/root/sys/class/net/eth0/address")))?;
+        let bytes: Vec<u8> = text.trim().split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+        bytes.try_into().map_err(|_| io::Error::other(format!("no Ethernet address: {text:?}")))
+    }
+
     /// Stops and removes the pod with its containers.
     pub fn remove(&self) -> Result<(), Status> {
         let stop = StopPodSandboxRequest { pod_sandbox_id: self.id.clone() };

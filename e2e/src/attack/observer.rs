@@ -22,11 +22,15 @@ const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERNET_HEADER: usize = 14;
 const IPV6_HEADER: usize = 40;
 
+/// An Ethernet address.
+pub type Mac = [u8; 6];
+
 /// Frames, as far as attacks can be told apart by them.
 #[derive(Debug, Default)]
 struct Seen {
     frames: Vec<Vec<u8>>,
-    ports: BTreeSet<u16>,
+    /// With whose interface they came from.
+    ports: BTreeSet<(Mac, u16)>,
     addresses: BTreeSet<IpAddr>,
 }
 
@@ -69,9 +73,11 @@ impl Observer {
         self.seen.lock().is_ok_and(|seen| seen.frames.iter().any(|f| f.windows(wanted.len()).any(|w| w == wanted)))
     }
 
-    /// Whether a segment or datagram to a port was seen.
-    pub fn saw_port(&self, port: u16) -> bool {
-        self.seen.lock().is_ok_and(|seen| seen.ports.contains(&port))
+    /// Whether a segment or datagram to a port was seen, from a pod's interface or from any. Others may have sent one: an answer to somebody's
+    /// resolver goes to a port that was chosen at random.
+    pub fn saw_port(&self, port: u16, from: Option<Mac>) -> bool {
+        let is_it = |&(mac, seen): &(Mac, u16)| seen == port && from.is_none_or(|from| mac == from);
+        self.seen.lock().is_ok_and(|seen| seen.ports.iter().any(is_it))
     }
 
     /// Whether a packet to an address was seen.
@@ -96,7 +102,7 @@ fn watch(socket: &OwnedFd, seen: &Mutex<Seen>, stop: &AtomicBool) {
             Ok((n, _)) => {
                 let frame = &buffer[..n];
                 if let Ok(mut seen) = seen.lock() {
-                    seen.ports.extend(destination_port(frame));
+                    seen.ports.extend(source(frame).zip(destination_port(frame)));
                     seen.addresses.extend(destination_address(frame));
                     seen.frames.push(frame.to_vec());
                 }
@@ -104,6 +110,11 @@ fn watch(socket: &OwnedFd, seen: &Mutex<Seen>, stop: &AtomicBool) {
             Err(_) => thread::sleep(Duration::from_millis(2)),
         }
     }
+}
+
+/// Whose interface a frame came from.
+fn source(frame: &[u8]) -> Option<Mac> {
+    frame.get(6..12)?.try_into().ok()
 }
 
 /// Where an IP packet goes.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::attack::observer::Observer;
+use crate::attack::observer::{Mac, Observer};
 use crate::attack::table::{NEIGHBOUR, SHARED, World};
 use crate::pod::{Container, Pod, Profile};
 use crate::verdict::{Outcome, fail};
@@ -160,6 +160,8 @@ fn arguments(attacker: &Container<'_>, world: World, range: &Range) -> Result<Ve
 struct Range {
     first: u16,
     token: String,
+    /// The pod's interface.
+    mac: Mac,
     observer: Observer,
     _listeners: Vec<TcpListener>,
 }
@@ -179,7 +181,8 @@ impl Range {
             listeners.push(netns::within(&here, || TcpListener::bind(address))?);
         }
         proxy_port_of_the_node(node)?;
-        Ok(Self { first, token: format!("zc{first}"), observer: Observer::start(node)?, _listeners: listeners })
+        let (token, mac) = (format!("zc{first}"), pod.mac()?);
+        Ok(Self { first, token, mac, observer: Observer::start(node)?, _listeners: listeners })
     }
 
     fn arguments(&self) -> Vec<String> {
@@ -201,7 +204,8 @@ impl Range {
             let Some(verdict) = verdicts.get_mut(name) else {
                 return crate::verdict::fail(format!("{name} gave no verdict; output: {output}"));
             };
-            let seen = self.observer.saw_payload(&format!("{}-{name}.", self.token)) || self.observer.saw_port(port);
+            let seen = self.observer.saw_payload(&format!("{}-{name}.", self.token))
+                || self.observer.saw_port(port, Some(self.mac));
             if seen && !verdict.succeeded() {
                 *verdict = Verdict::Succeeded(format!("its packets left the pod, though it says {verdict:?}"));
             }

@@ -14,6 +14,8 @@ use crate::{ENGINES, Suite};
 
 /// The node, as pods reach it.
 pub const HOST: &str = "10.88.0.1";
+/// Where a server of the node listens: its own address is there from the first pod on.
+const ANY: &str = "0.0.0.0";
 
 pub fn add(suite: &mut Suite) {
     suite.each("fence::holds_every_process", &ENGINES, holds_every_process);
@@ -78,7 +80,7 @@ fn everywhere(node: &Node) -> Vec<String> {
 
 /// An echo server of the node.
 pub fn echo(node: &Node) -> std::io::Result<u16> {
-    let listener = netns::within(&node.netns(), || TcpListener::bind((HOST, 0)))?;
+    let listener = netns::within(&node.netns(), || TcpListener::bind((ANY, 0)))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -97,7 +99,7 @@ pub fn echo(node: &Node) -> std::io::Result<u16> {
 }
 
 fn echo_datagrams(node: &Node) -> std::io::Result<u16> {
-    let socket = netns::within(&node.netns(), || UdpSocket::bind((HOST, 0)))?;
+    let socket = netns::within(&node.netns(), || UdpSocket::bind((ANY, 0)))?;
     let port = socket.local_addr()?.port();
     thread::spawn(move || {
         let mut buffer = [0; 256];
@@ -227,11 +229,17 @@ fn outlives_the_shim(node: &Node, handler: &str) -> TestResult {
         .command(&["/usr/bin/python3", "-c", script, HOST, &port.to_string()])
         .start()?;
     let state = state(node, &main)?;
-    let observer = Observer::start(node)?;
+    let (observer, mac) = (Observer::start(node)?, pod.mac()?);
+    // The control: what a plain pod sends is seen.
+    let plain = node.pod("runc").start()?;
+    let sends = format!("import socket; socket.create_connection(('{HOST}', {port}), 5)");
+    plain.python("main")?.exec(&["/usr/bin/python3", "-c", &sends])?;
+    thread::sleep(Duration::from_millis(100));
+    ensure!(observer.saw_port(port, Some(plain.mac()?)), "the observer is blind");
     let shim = shim_of(node, main.pid()?)?;
     node.exec(&["kill", "-KILL", &shim.to_string()])?;
     thread::sleep(Duration::from_millis(400));
-    ensure!(!observer.saw_port(port), "packets left the pod after the shim was killed");
+    ensure!(!observer.saw_port(port, Some(mac)), "packets left the pod after the shim was killed");
     ensure!(!main.log().unwrap_or_default().contains("OUT"), "a connect succeeded");
     let begin = Instant::now();
     // containerd notices the death, and cleans up with the shim's `delete`.
