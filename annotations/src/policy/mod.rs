@@ -151,11 +151,12 @@ impl Policy {
         self.host_network
     }
 
-    /// Whether the pod's sandbox was seen to share the node's PID namespace.
+    /// The sysctls of the pod's IPC namespace.
     pub(crate) fn ipc_sysctls(&self) -> &BTreeMap<String, String> {
         &self.ipc_sysctls
     }
 
+    /// Whether the pod's sandbox was seen to share the node's PID namespace.
     pub(crate) fn host_pid(&self) -> bool {
         self.host_pid
     }

@@ -41,21 +41,6 @@ pub(super) struct Creation<'a> {
     pub(super) checkpoint: Option<&'a Checkpoint>,
 }
 
-/// What a container is made from within its root file system.
-struct Within<'a> {
-    request: &'a CreateTaskRequest,
-    bundle: &'a Path,
-    /// config.json as it stood, and what it says.
-    bytes: Vec<u8>,
-    spec: Value,
-    engine: &'a Engine,
-    floor: FloorOptions,
-    stdio: &'a stdio::Request,
-    owner: &'a Owner,
-    checkpoint: Option<Checkpoint>,
-    planned: Option<Cgroup>,
-}
-
 impl Shim {
     pub(super) async fn create(self: Arc<Self>, request: CreateTaskRequest) -> TaskResult<CreateTaskResponse> {
         if !bundle::is_identifier(&request.id) {
@@ -91,19 +76,35 @@ impl Shim {
         let rootfs = Rootfs::mount(&request.rootfs, bundle.join(bundle::ROOTFS), ids, &self.reaper)
             .await
             .map_err(|error| TaskError::unknown(error.to_string()))?;
-        let within = Within {
-            request: &request,
-            bundle: &bundle,
-            bytes,
-            spec,
-            engine: &engine,
-            floor: FloorOptions { builtin: options.floor, file: options.floor_file },
-            stdio: &stdio,
-            owner: &owner,
-            checkpoint: Checkpoint::wanted(&request.checkpoint, &options.criu_work_path, &bundle),
-            planned,
+        let made = async {
+            let mut prepared = self
+                .policies
+                .prepare(confinement::Request {
+                    id: &request.id,
+                    bundle: &bundle,
+                    bytes: &bytes,
+                    spec,
+                    engine: engine.kind(),
+                    floor: &FloorOptions { builtin: options.floor, file: options.floor_file },
+                })
+                .map_err(refused)?;
+            drop(bytes);
+            let checkpoint = Checkpoint::wanted(&request.checkpoint, &options.criu_work_path, &bundle);
+            let made = match &checkpoint {
+                Some(_) if prepared.confined.is_some() => return Err(refused(refusal())),
+                // Start makes it.
+                Some(_) => None,
+                None => {
+                    let io = stdio::Prepared::open(&stdio, &owner, &self.reaper).await.map_err(streams_error)?;
+                    let fds = std::mem::take(&mut prepared.fds);
+                    let marks = prepared.marks();
+                    let creation = Creation { id: &request.id, bundle: &bundle, marks, planned, checkpoint: None };
+                    Some(self.make_init(&engine, creation, io, fds, &mut prepared).await?)
+                }
+            };
+            Ok((made, prepared, checkpoint))
         };
-        let (made, prepared, checkpoint) = match self.make_within(within).await {
+        let (made, prepared, checkpoint) = match made.await {
             Ok(all) => all,
             Err(error) => {
                 rootfs.undo().await;
@@ -132,27 +133,6 @@ impl Shim {
         self.announce_create(&container, request);
         self.follow_init(&container);
         Ok(CreateTaskResponse { pid: container.init.wire_pid(), ..CreateTaskResponse::default() })
-    }
-
-    /// What is left to do when the root file system is there.
-    async fn make_within(&self, within: Within<'_>) -> TaskResult<(Option<Made>, Prepared, Option<Checkpoint>)> {
-        let Within { request, bundle, bytes, spec, engine, floor, stdio, owner, checkpoint, planned } = within;
-        let id = &request.id;
-        let asked = confinement::Request { id, bundle, bytes: &bytes, spec, engine: engine.kind(), floor: &floor };
-        let mut prepared = self.policies.prepare(asked).map_err(refused)?;
-        drop(bytes);
-        let made = match &checkpoint {
-            Some(_) if prepared.confined.is_some() => return Err(refused(refusal())),
-            // Start makes it.
-            Some(_) => None,
-            None => {
-                let io = stdio::Prepared::open(stdio, owner, &self.reaper).await.map_err(streams_error)?;
-                let fds = std::mem::take(&mut prepared.fds);
-                let creation = Creation { id, bundle, marks: prepared.marks(), planned, checkpoint: None };
-                Some(self.make_init(engine, creation, io, fds, &mut prepared).await?)
-            }
-        };
-        Ok((made, prepared, checkpoint))
     }
 
     /// Runs the engine; whatever fails, the engine has no container afterwards.
