@@ -2,6 +2,7 @@
 //! and a log file may lie on a full or distant disk. The rest of the pod does not wait for that.
 
 use std::io;
+use std::sync::mpsc;
 use std::thread;
 
 use tokio::sync::oneshot;
@@ -9,14 +10,34 @@ use tokio::sync::oneshot;
 /// Deep enough for one system call and its arguments.
 const STACK: usize = 256 << 10;
 
-/// Does `work` in a thread of its own, which ends with it.
+/// Does `work` in a thread of its own, which ends with it. Where no thread can be had, everybody waits after all.
 pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    within(STACK, work).await
+}
+
+async fn within<T: Send + 'static>(
+    stack: usize,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    // Handed over afterwards: what was given to a thread that does not start is lost.
+    let (give, given) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
     let (tell, told) = oneshot::channel();
     let all = move || {
         // Whoever asked has gone where the shim ends.
         let _ = tell.send(work());
     };
-    thread::Builder::new().name("disk".to_owned()).stack_size(STACK).spawn(all)?;
+    let wait = move || {
+        if let Ok(all) = given.recv() {
+            all();
+        }
+    };
+    match thread::Builder::new().name("disk".to_owned()).stack_size(stack).spawn(wait) {
+        Ok(_) => drop(give.send(Box::new(all))),
+        Err(error) => {
+            tracing::warn!(%error, "no thread for what waits for a disk");
+            all();
+        }
+    }
     told.await.map_err(io::Error::other)?
 }
 
@@ -37,5 +58,11 @@ mod tests {
             aside(|| Err::<(), _>(io::ErrorKind::NotFound.into())).await.unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn without_a_thread_the_work_is_done_all_the_same() {
+        assert_eq!(within(usize::MAX >> 2, || Ok(thread::current().id())).await.unwrap(), thread::current().id());
+        assert_ne!(aside(|| Ok(thread::current().id())).await.unwrap(), thread::current().id());
     }
 }
